@@ -1,0 +1,72 @@
+# `make` lists the targets. The first one that needs it creates .venv from requirements.lock.
+
+PYTHON  ?= python3.13 python3.12 python3.11 python3
+RESULTS ?= build/results
+OUTPUT  ?= build/report
+FULL    ?=
+UPGRADE ?=
+
+UV_VERSION := 0.13.9
+PY         := .venv/bin/python
+READY      := .venv/ready
+SOURCES    := tram benchmarks slurm analysis tests .ci
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce tables figures test lint format lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: FULL=1 (every method, 5 seeds), RESULTS=$(RESULTS), OUTPUT=$(OUTPUT),"
+	@echo "  PYTHON=... (the interpreter for .venv, 3.11 or newer), UPGRADE=1 (lock the newest versions)."
+
+reproduce: $(READY) ## run the miniature suite, make its tables and figures, compare with the stored records
+	$(PY) -m benchmarks suite mini --results "$(RESULTS)" $(if $(filter-out 0,$(FULL)),--full)
+	$(PY) -m analysis tables --results "$(RESULTS)/mini" --output "$(OUTPUT)"
+	$(PY) -m analysis figures --results "$(RESULTS)/mini" --output "$(OUTPUT)"
+	@if [ "$(abspath $(RESULTS))" != "$(abspath results)" ]; then \
+		$(PY) -m analysis compare --results "$(RESULTS)/mini" --with results/mini; \
+	fi
+	@echo
+	@echo "Tables and figures:   $(OUTPUT)/"
+	@echo "One record per run:   $(RESULTS)/mini/ (results/README.md describes them)"
+	@echo "The stored results:   make tables figures"
+	@echo "All methods, 5 seeds: make reproduce FULL=1"
+
+tables figures: $(READY) ## make them in build/stored from the stored results, in seconds
+	$(PY) -m analysis $@ --results results/mini --output build/stored
+
+test: lint ## run every check and every test
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2
+
+lint: $(READY) ## check format, style and types
+	$(PY) -m ruff format --check $(SOURCES)
+	$(PY) -m ruff check $(SOURCES)
+	$(PY) -m mypy
+
+format: $(READY) ## format the code and mend what ruff can
+	$(PY) -m ruff check --fix $(SOURCES)
+	$(PY) -m ruff format $(SOURCES)
+
+lock: $(READY) ## write requirements.lock anew from pyproject.toml
+	$(PY) .ci/uv_as_pip.py pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
+
+clean: ## remove what was built, but not .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv/ready is written last: whatever an interrupted set-up leaves behind is cleared by the next one.
+$(READY): requirements.lock
+	@for python in $(PYTHON); do \
+		if "$$python" -c "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
+			echo "Creating .venv with $$python, $$("$$python" --version)"; \
+			exec "$$python" -m venv --clear .venv; \
+		fi; \
+	done; \
+	echo "No Python 3.11 or newer with the modules venv and ensurepip among: $(PYTHON)." >&2; \
+	echo "Install one (on Debian and Ubuntu: python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(PY) .ci/uv_as_pip.py pip sync --python $(PY) --require-hashes requirements.lock
+	@touch $@

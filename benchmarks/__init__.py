@@ -1,0 +1,1 @@
+"""What is run: the registry of benchmarks, the one training loop, and one JSON record per run."""

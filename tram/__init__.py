@@ -1,0 +1,29 @@
+"""Sharpness-aware and trust-region fine-tuning as gradient estimators for any PyTorch optimizer."""
+
+from tram.divergences import L2, MMD, ForwardKL, Renyi, ReverseKL, SymmetricKL, distance
+from tram.estimator import TRAM
+from tram.geometry import Adaptive, Euclidean, Fisher, Released
+from tram.methods import METHODS, Ascent, Method, Passes, TrustRegion
+from tram.references import NoisyInput, PastWeights
+
+__all__ = [
+    "L2",
+    "METHODS",
+    "MMD",
+    "TRAM",
+    "Adaptive",
+    "Ascent",
+    "Euclidean",
+    "Fisher",
+    "ForwardKL",
+    "Method",
+    "NoisyInput",
+    "Passes",
+    "PastWeights",
+    "Released",
+    "Renyi",
+    "ReverseKL",
+    "SymmetricKL",
+    "TrustRegion",
+    "distance",
+]

@@ -1,0 +1,83 @@
+"""Side effects of a forward pass, held back: dropout, running statistics, random numbers."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+RandomState = dict[torch.device, Tensor]
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@contextmanager
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """Normalise by the batch's statistics as training does, without moving the running ones.
+
+    The buffers are hidden rather than given a momentum of 0: that would still count batches, and let a NaN in.
+    """
+    hidden: list[tuple[nn.Module, str, Tensor]] = []
+    try:
+        for module in model.modules():
+            if isinstance(module, _BatchNorm | _InstanceNorm) and module.training:
+                for name in _STATISTICS:
+                    buffer = getattr(module, name, None)
+                    if buffer is not None:
+                        hidden.append((module, name, buffer))
+                        setattr(module, name, None)
+        yield
+    finally:
+        for module, name, buffer in hidden:
+            setattr(module, name, buffer)
+
+
+@contextmanager
+def dropout_off(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for all but the normalisation layers, which go on normalising by the batch.
+
+    A reference at the current weights then differs from the current model by dropout alone.
+    """
+    switched = [
+        module for module in model.modules() if module.training and not isinstance(module, _BatchNorm | _InstanceNorm)
+    ]
+    try:
+        for module in switched:
+            module.training = False
+        yield
+    finally:
+        for module in switched:
+            module.training = True
+
+
+def random_state(devices: Iterable[torch.device]) -> RandomState:
+    """The states of the global generators of these devices and of the CPU."""
+    state = {torch.device("cpu"): torch.get_rng_state()}
+    for device in devices:
+        if device.type not in ("cpu", "meta"):
+            state[device] = torch.get_device_module(device).get_rng_state(device)
+    return state
+
+
+def set_random_state(state: RandomState) -> None:
+    for device, value in state.items():
+        if device.type == "cpu":
+            torch.set_rng_state(value)
+        else:
+            torch.get_device_module(device).set_rng_state(value, device)
+
+
+@contextmanager
+def isolated_randomness(devices: Iterable[torch.device], start: RandomState | int | None = None) -> Iterator[None]:
+    """Draw from a given state or seed inside; outside, nothing was drawn."""
+    outside = random_state(devices)
+    try:
+        if isinstance(start, int):
+            torch.manual_seed(start)
+        elif start is not None:
+            set_random_state(start)
+        yield
+    finally:
+        set_random_state(outside)

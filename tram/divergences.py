@@ -1,0 +1,234 @@
+"""Divergences between two batches of predictive distributions, given as logits.
+
+A divergence maps logits of the reference and of the current model to one number per row (an example, or a predicted
+token); MMD compares the two sets of rows as wholes. `distance` reduces it to the scalar d over which trust regions are
+defined (Eqs. 4 and 5 of the paper). Everything is computed in float32 at least, chunk by chunk over the rows, so that
+two full float32 copies of a language model's logits never exist.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+Reduction = Literal["batchmean", "sequence", "released"]
+
+# 2^24 float32 elements are 64 MiB: far below a language model's logits, far above the cost of launching a kernel.
+_CHUNK_ELEMENTS = 1 << 24
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Rows of KL(p || q) = sum p (log p - log q), where a class with p = 0 contributes 0 even if q = 0 too."""
+    impossible = log_p == -math.inf
+    difference = log_p.masked_fill(impossible, 0.0) - log_q.masked_fill(impossible, 0.0)
+    return (log_p.exp() * difference).sum(-1)
+
+
+@dataclass(frozen=True)
+class ForwardKL:
+    """KL(reference || current), in nats: the d of Eqs. 4 and 5."""
+
+    divided_by_classes: ClassVar[bool] = True
+
+    def rows(self, reference: Tensor, current: Tensor) -> Tensor:
+        return _kl(_log_probabilities(reference), _log_probabilities(current))
+
+
+@dataclass(frozen=True)
+class ReverseKL:
+    """KL(current || reference), in nats (paper, appendix C.5)."""
+
+    divided_by_classes: ClassVar[bool] = True
+
+    def rows(self, reference: Tensor, current: Tensor) -> Tensor:
+        return _kl(_log_probabilities(current), _log_probabilities(reference))
+
+
+@dataclass(frozen=True)
+class SymmetricKL:
+    """KL(reference || current) + KL(current || reference), in nats (paper, appendix C.5; the default of R3F's code)."""
+
+    divided_by_classes: ClassVar[bool] = True
+
+    def rows(self, reference: Tensor, current: Tensor) -> Tensor:
+        log_p, log_q = _log_probabilities(reference), _log_probabilities(current)
+        return _kl(log_p, log_q) + _kl(log_q, log_p)
+
+
+@dataclass(frozen=True)
+class Renyi:
+    """Rényi divergence 1/(alpha - 1) log sum p^alpha q^(1 - alpha) of order alpha, in nats, p the reference.
+
+    alpha > 0 and alpha != 1; the limit alpha -> 1 is `ForwardKL`. The paper names it as future work.
+    """
+
+    alpha: float = 0.5
+    divided_by_classes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0 or self.alpha == 1 or math.isinf(self.alpha):
+            raise ValueError(f"Renyi needs a finite order alpha > 0 other than 1 (there it is ForwardKL): {self.alpha}")
+
+    def rows(self, reference: Tensor, current: Tensor) -> Tensor:
+        log_p, log_q = _log_probabilities(reference), _log_probabilities(current)
+        # A class that the model excludes (logit -inf) weighs p^alpha 0^(1 - alpha): nothing where p is 0 too.
+        impossible = log_p == -math.inf
+        exponent = self.alpha * log_p.masked_fill(impossible, 0.0) + (1 - self.alpha) * log_q.masked_fill(
+            impossible, 0.0
+        )
+        return torch.logsumexp(exponent.masked_fill(impossible, -math.inf), dim=-1) / (self.alpha - 1)
+
+
+@dataclass(frozen=True)
+class L2:
+    """Euclidean distance between the rows of logits (the authors' code) or of probabilities (their text; C.5)."""
+
+    space: Literal["logits", "probabilities"] = "logits"
+    divided_by_classes: ClassVar[bool] = False
+
+    def rows(self, reference: Tensor, current: Tensor) -> Tensor:
+        if self.space == "probabilities":
+            reference, current = torch.softmax(reference, dim=-1), torch.softmax(current, dim=-1)
+        return torch.linalg.vector_norm(reference - current, dim=-1)
+
+
+@dataclass(frozen=True)
+class MMD:
+    """Squared maximum mean discrepancy between the two sets of rows, biased V-statistic (paper, appendix C.5).
+
+    mean k(u, u') + mean k(v, v') - 2 mean k(u, v), with the inverse multiquadratic kernel
+    k(a, b) = sum_c (c^2 + |a - b|^2)^(-1/2) over `bandwidths` c. It needs all pairs of rows, so that more than
+    `max_rows` rows (a language model's tokens) are thinned to `max_rows` evenly spaced ones.
+    """
+
+    bandwidths: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    space: Literal["logits", "probabilities"] = "logits"
+    max_rows: int = 1024
+    divided_by_classes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.bandwidths or not all(bandwidth > 0 for bandwidth in self.bandwidths):
+            raise ValueError(f"MMD needs one or more positive bandwidths: {self.bandwidths}")
+        if self.max_rows < 1:
+            raise ValueError(f"MMD needs max_rows >= 1: {self.max_rows}")
+
+    def between(self, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
+        """The statistic of rows (n, classes) each, with one weight (n,) for both rows of a pair."""
+        reference, current, weights = (self._thinned(rows) for rows in (reference, current, weights))
+        if self.space == "probabilities":
+            reference, current = torch.softmax(reference, dim=-1), torch.softmax(current, dim=-1)
+        share = weights / weights.sum()
+        kernels = self._kernel(reference, reference) + self._kernel(current, current)
+        return share @ (kernels - 2 * self._kernel(reference, current)) @ share
+
+    def _thinned(self, rows: Tensor) -> Tensor:
+        if len(rows) <= self.max_rows:
+            return rows
+        return rows[torch.arange(self.max_rows, device=rows.device) * len(rows) // self.max_rows]
+
+    def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
+        squares = left.square().sum(-1)[:, None] + right.square().sum(-1)[None, :] - 2 * left @ right.T
+        squares = squares.clamp_min(0.0)
+        return torch.stack([(bandwidth**2 + squares).rsqrt() for bandwidth in self.bandwidths]).sum(0)
+
+
+Divergence = ForwardKL | ReverseKL | SymmetricKL | Renyi | L2 | MMD
+
+
+def distance(
+    divergence: Divergence,
+    reference: Tensor,
+    current: Tensor,
+    mask: Tensor | None = None,
+    reduction: Reduction = "batchmean",
+) -> Tensor:
+    """The trust-region distance d between two batches of logits, a scalar (Eqs. 4 and 5).
+
+    `reference` and `current` are logits (batch, [tokens,] classes); gradients flow to either if it requires them.
+    `mask`, of their shape without the classes, is False where a row does not count (padding).
+    Reductions: `batchmean`, the mean over the rows that count; `sequence`, the sum over a sequence's tokens, averaged
+    over the batch; `released`, what the authors' published code computes: KL averaged over classes as well and
+    everything divided by the batch size once more.
+    """
+    if reference.shape != current.shape or current.dim() < 2:
+        raise ValueError(
+            "logits must be (batch, [tokens,] classes), of one shape, "
+            f"and are {tuple(reference.shape)} and {tuple(current.shape)}"
+        )
+    if mask is not None and mask.shape != current.shape[:-1]:
+        raise ValueError(
+            f"mask {tuple(mask.shape)} must have the shape of the logits without classes: {current.shape[:-1]}"
+        )
+    if isinstance(divergence, MMD) and reduction == "sequence":
+        raise ValueError("MMD compares sets of rows and has no sum over a sequence: use reduction='batchmean'")
+    batch, classes = current.shape[0], current.shape[-1]
+    dtype = torch.promote_types(torch.promote_types(reference.dtype, current.dtype), torch.float32)
+    flat_reference, flat_current = reference.reshape(-1, classes), current.reshape(-1, classes)
+    count = torch.ones((), dtype=dtype, device=current.device) * len(flat_current)
+    weights = torch.ones(len(flat_current), dtype=dtype, device=current.device)
+    if mask is not None:
+        weights = mask.reshape(-1).to(dtype)
+        count = weights.sum().clamp_min(1.0)
+    with torch.autocast(current.device.type, enabled=False):
+        if isinstance(divergence, MMD):
+            mean = divergence.between(flat_reference.to(dtype), flat_current.to(dtype), weights)
+            return mean / batch if reduction == "released" else mean
+        total = _ChunkedSum.apply(divergence, flat_reference, flat_current, weights)
+    if reduction == "sequence":
+        return total / batch
+    mean = total / count
+    if reduction == "released":
+        return mean / (batch * classes if divergence.divided_by_classes else batch)
+    return mean
+
+
+class _ChunkedSum(torch.autograd.Function):
+    """The weighted sum of a divergence over rows, in float32 at least, holding one chunk of temporaries at a time.
+
+    The backward pass computes each chunk again instead of keeping its softmax: nothing of the size of the logits is
+    stored beside the logits themselves and the gradient that has to be returned.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, divergence: Divergence, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
+        ctx.divergence = divergence
+        ctx.save_for_backward(reference, current, weights)
+        total = torch.zeros((), dtype=weights.dtype, device=weights.device)
+        for rows in _chunks(current):
+            total = total + _weighted_sum(divergence, reference[rows], current[rows], weights[rows])
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
+        reference, current, weights = ctx.saved_tensors
+        needs = ctx.needs_input_grad[1:3]
+        grads = [torch.empty_like(side) for side, need in zip((reference, current), needs, strict=True) if need]
+        for rows in _chunks(current):
+            left, right = reference[rows].detach().to(weights.dtype), current[rows].detach().to(weights.dtype)
+            leaves = [side.requires_grad_() for side, need in zip((left, right), needs, strict=True) if need]
+            with torch.enable_grad():
+                total = _weighted_sum(ctx.divergence, left, right, weights[rows])
+            for grad, piece in zip(grads, torch.autograd.grad(total, leaves), strict=True):
+                grad[rows] = torch.where(weights[rows, None] > 0, piece * grad_total, 0.0).to(grad.dtype)
+        found = iter(grads)
+        return None, *(next(found) if need else None for need in needs), None
+
+
+def _weighted_sum(divergence: Divergence, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
+    assert not isinstance(divergence, MMD)
+    rows = divergence.rows(reference.to(weights.dtype), current.to(weights.dtype))
+    # Not a product: a padded row may hold anything, and 0 * inf is not 0.
+    return torch.where(weights > 0, rows, 0.0).sum()
+
+
+def _chunks(rows: Tensor) -> Iterator[slice]:
+    step = max(1, _CHUNK_ELEMENTS // max(1, rows.shape[-1]))
+    return (slice(start, start + step) for start in range(0, len(rows), step))

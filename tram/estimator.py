@@ -1,0 +1,438 @@
+"""TRAM: the gradient of a method, left in `p.grad` for any optimizer to apply.
+
+One step, in the only order that is right everywhere:
+
+    0  logits of the reference                    weights are swapped only outside a forward..backward window
+    1  forward and backward of every micro-batch  at theta: the gradient g and the distance d
+    2  ascend once                                theta + epsilon, epsilon = r dual / sqrt(<g, dual>)
+    3  forward and backward of every micro-batch  at theta + epsilon, running statistics frozen, pass 1's dropout masks
+    4  restore theta                              by in-place copy, whatever happened
+    5  advance the reference                      before the base optimizer moves theta
+"""
+
+import difflib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tram._ascent import ascend_
+from tram._modes import (
+    RandomState,
+    dropout_off,
+    frozen_statistics,
+    isolated_randomness,
+    random_state,
+    set_random_state,
+)
+from tram._noise import InputNoise, find_input_module
+from tram._weights import alike, copies, swap_, trainable
+from tram.divergences import distance
+from tram.methods import METHODS, Ascent, Method
+from tram.references import NoisyInput, PastWeights
+
+Forward = Callable[[Any], tuple[Any, ...]]
+"""forward(batch) -> (loss, logits) or (loss, logits, mask).
+
+loss: a scalar tensor, the mean over the batch; logits: (batch, [tokens,] classes), which trust regions compare;
+mask: (batch, [tokens]), False where a prediction does not count in d."""
+
+
+@dataclass
+class _Batch:
+    """What a step remembers of its micro-batches, in their order."""
+
+    index: int = 0
+    losses: list[Tensor] = field(default_factory=list)
+    distances: list[Tensor] = field(default_factory=list)
+    kept_logits: list[Tensor] = field(default_factory=list)
+    random_states: list[RandomState] = field(default_factory=list)
+    fisher_gradient: list[Tensor] = field(default_factory=list)
+
+
+class TRAM:
+    """Turns a loss into the gradient of a sharpness-aware or trust-region method.
+
+        tram = TRAM(model, "TRAM-prev")
+        for batch in loader:
+            loss = tram.backward(forward, batch)
+            optimizer.step(); optimizer.zero_grad()
+
+    `method` is a name of `METHODS` or a `Method`. `input_module` is the module whose output noise is added to, for
+    methods with noise; token and patch embeddings are found by themselves. `scaler` is the GradScaler of fp16
+    training. `seed` determines the noise. Freeze parameters before the first step.
+
+    After a step, on the device and without waiting for it:
+
+    distance          d of the last step, the trust region's distance times its scale (nats for KL); None without one
+    radius            r of the last ascent: rho, or d clamped to [floor, maximum]; None without an ascent
+    gradient_norm     sqrt(<g, dual>), the norm of g that divides epsilon; None without an ascent
+    perturbation_norm the Euclidean norm of epsilon; None without an ascent
+    degenerate_steps  how many ascents had epsilon set to 0 because r or the norm of g was 0 or not finite
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        method: str | Method,
+        *,
+        input_module: nn.Module | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.method = _resolve(method)
+        self.scaler = scaler
+        self.seed = seed
+        self.steps = 0
+        self.distance: Tensor | None = None
+        self.radius: Tensor | None = None
+        self.gradient_norm: Tensor | None = None
+        self.perturbation_norm: Tensor | None = None
+        self.degenerate_steps: Tensor | None = None
+        self._noise = InputNoise(input_module or find_input_module(model)) if self.method.needs_input_module else None
+        self._params: dict[str, Tensor] = {}
+        self._devices: list[torch.device] = []
+        self._reference: list[Tensor] = []
+        self._backup: list[Tensor] = []
+        self._perturbed = False
+        self._batch = _Batch()
+
+    def __repr__(self) -> str:
+        return f"TRAM({type(self.model).__name__}, {self.method})"
+
+    # ------------------------------------------------------------------------------------------------ one whole step
+
+    def backward(self, forward: Forward, *micro_batches: Any) -> Tensor:
+        """Leave the method's gradient in `p.grad`; return the mean loss at theta, detached, without the penalty.
+
+        Several micro-batches are one batch: the gradient is that of the mean of their losses. The weights are
+        bit-identical afterwards, also if a pass raises. Raises ValueError on leftover gradients.
+        """
+        if not micro_batches:
+            raise ValueError("backward(forward, *micro_batches) needs at least one batch")
+        leftover = [name for name, param in self.model.named_parameters() if param.grad is not None]
+        if leftover:
+            raise ValueError(
+                f"gradients are left over from an earlier step ({leftover[0]} and {len(leftover) - 1} more): "
+                "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step()"
+            )
+        objective = self.objective(forward)
+        try:
+            self._pass(objective, micro_batches)
+            loss = torch.stack(self._batch.losses).mean()
+            if self.method.ascent is not None:
+                with self.perturbed():
+                    self._pass(objective, micro_batches)
+            self.advance()
+        finally:
+            self._batch = _Batch()
+        return loss
+
+    def _pass(self, objective: Callable[[Any], Tensor], micro_batches: tuple[Any, ...]) -> None:
+        for batch in micro_batches:
+            loss = objective(batch) / len(micro_batches)
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+
+    # ----------------------------------------------------------------------- the parts, for loops that own their passes
+
+    def objective(self, forward: Forward) -> Callable[[Any], Tensor]:
+        """objective(batch) -> the loss to differentiate: L + lambda d, with the noise that the method asks for.
+
+        Call it once per micro-batch and differentiate it before the next; then, where `method.ascent` is present,
+        again for the same micro-batches in the same order within `perturbed()`; then call `advance()`.
+        """
+
+        def regularised(batch: Any) -> Tensor:
+            if self._batch.index == 0 and not self._perturbed:
+                self._start()
+            if self._perturbed:
+                return self._second_pass_loss(forward, batch)
+            return self._first_pass_loss(forward, batch)
+
+        return regularised
+
+    @contextmanager
+    def perturbed(self) -> Iterator[None]:
+        """The weights at theta + epsilon, by the gradients that pass 1 left in `p.grad`, which are then dropped.
+
+        On leaving, also by an exception, the weights are restored bit for bit.
+        """
+        if self.method.ascent is None:
+            raise RuntimeError("this method has no ascent, so there is no second pass: check tram.method.ascent")
+        if self._batch.index == 0:
+            raise RuntimeError("perturbed() needs a first pass: call objective(batch) and its backward() before it")
+        first_pass, self._batch.index = self._batch.index, 0
+        outside = random_state(self._devices)
+        self._back_up()
+        try:
+            self._perturbed = True
+            self._ascend()
+            torch.clear_autocast_cache()
+            with frozen_statistics(self.model):
+                yield
+            if self._batch.index != first_pass:
+                raise RuntimeError(
+                    f"the second pass saw {self._batch.index} of the first pass's {first_pass} micro-batches"
+                )
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self._params.values()), self._backup)
+            torch.clear_autocast_cache()
+            set_random_state(outside)
+            self._perturbed = False
+
+    def advance(self) -> None:
+        """End the step: reference <- lerp(reference, theta, 1 - decay), before the base optimizer moves theta."""
+        reference = self._past_weights
+        with torch.no_grad():
+            # A previous-step reference that served as the backup of an ascent holds theta already.
+            if reference is not None and reference.decay < 1 and not self._backup_is_reference:
+                torch._foreach_lerp_(self._reference, list(self._params.values()), 1 - reference.decay)
+        self.steps += 1
+        self._batch = _Batch()
+
+    # ------------------------------------------------------------------------------------------------------- resuming
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs: step count, seed, counters, and `reference.<parameter>` tensors."""
+        state: dict[str, Any] = {"method": repr(self.method), "seed": self.seed, "steps": self.steps}
+        if self.degenerate_steps is not None:
+            state["degenerate_steps"] = self.degenerate_steps.clone()
+        for name, tensor in zip(self._params, self._reference, strict=False):
+            state[f"reference.{name}"] = tensor.clone()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken. The model must hold its parameters, on their device.
+
+        Raises ValueError if the state is of another method or of another set of parameters.
+        """
+        if state["method"] != repr(self.method):
+            raise ValueError(f"the state is of another method: {state['method']}, not {self.method!r}")
+        self._start()
+        stored = {key.removeprefix("reference."): value for key, value in state.items() if key.startswith("reference.")}
+        if stored or state["steps"] > 0:
+            expected = {name: param.shape for name, param in self._params.items()} if self._past_weights else {}
+            if expected != {name: value.shape for name, value in stored.items()}:
+                different = sorted(set(expected) ^ set(stored)) or "shapes"
+                raise ValueError(f"the state's reference does not fit the model's trainable parameters: {different}")
+            for tensor, name in zip(self._reference, self._params, strict=False):
+                tensor.copy_(stored[name])
+        self.seed, self.steps = state["seed"], state["steps"]
+        if "degenerate_steps" in state:
+            self.degenerate_steps = state["degenerate_steps"].to(self._devices[0], copy=True)
+
+    # --------------------------------------------------------------------------------------------------------- passes
+
+    def _first_pass_loss(self, forward: Forward, batch: Any) -> Tensor:
+        method, region = self.method, self.method.trust_region
+        state = random_state(self._devices)
+        self._batch.random_states.append(state)
+        past = self._past_logits(forward, batch, state) if self._past_weights else None
+        if method.ascent is not None and method.ascent.fisher_gradient == "separate":
+            self._accumulate_fisher_gradient(forward, batch, state)
+        with self._ascent_noise():
+            loss, logits, mask = _outputs(forward(batch))
+        self._batch.losses.append(loss.detach())
+        if region is None:
+            self._batch.index += 1
+            return loss
+        if past is None:
+            assert isinstance(region.reference, NoisyInput)
+            with nullcontext() if method.penalty > 0 else torch.no_grad():
+                past = self._noisy_logits(forward, batch, state, region.reference)
+        elif method.penalty > 0 and method.ascent is not None:
+            self._batch.kept_logits.append(past)
+        d = self._distance(past, logits if method.penalty > 0 else logits.detach(), mask)
+        self._batch.distances.append(d.detach())
+        self.distance = torch.stack(self._batch.distances).mean()
+        self._batch.index += 1
+        return loss + method.penalty * d if method.penalty > 0 else loss
+
+    def _second_pass_loss(self, forward: Forward, batch: Any) -> Tensor:
+        if self._batch.index >= len(self._batch.random_states):
+            raise RuntimeError(
+                f"the second pass has more micro-batches than the first ({len(self._batch.random_states)})"
+            )
+        state, region = self._batch.random_states[self._batch.index], self.method.trust_region
+        set_random_state(state)
+        loss, logits, mask = _outputs(forward(batch))
+        if region is not None and self.method.penalty > 0:
+            if isinstance(region.reference, NoisyInput):
+                reference = self._noisy_logits(forward, batch, state, region.reference)
+            else:
+                reference = self._batch.kept_logits[self._batch.index]
+            loss = loss + self.method.penalty * self._distance(reference, logits, mask)
+        self._batch.index += 1
+        return loss
+
+    def _past_logits(self, forward: Forward, batch: Any, state: RandomState) -> Tensor:
+        assert self._past_weights is not None
+        params = list(self._params.values())
+        swap_(params, self._reference)
+        torch.clear_autocast_cache()
+        try:
+            with torch.no_grad():
+                return self._reference_logits(forward, batch, state, self._past_weights)
+        finally:
+            swap_(params, self._reference)
+            torch.clear_autocast_cache()
+
+    def _noisy_logits(self, forward: Forward, batch: Any, state: RandomState, noise: NoisyInput) -> Tensor:
+        assert self._noise is not None
+        with self._noise.added(noise, self._derived_seed("noise")):
+            return self._reference_logits(forward, batch, state, noise)
+
+    def _reference_logits(
+        self, forward: Forward, batch: Any, state: RandomState, reference: PastWeights | NoisyInput
+    ) -> Tensor:
+        start = self._derived_seed("dropout") if reference.dropout == "fresh" else state
+        mode = dropout_off(self.model) if reference.dropout == "off" else nullcontext()
+        with mode, frozen_statistics(self.model), isolated_randomness(self._devices, start):
+            return _outputs(forward(batch))[1]
+
+    def _distance(self, reference: Tensor, current: Tensor, mask: Tensor | None) -> Tensor:
+        region = self.method.trust_region
+        assert region is not None
+        return region.scale * distance(region.divergence, reference, current, mask, region.reduction)
+
+    def _ascent_noise(self) -> Any:
+        ascent = self.method.ascent
+        if ascent is None or ascent.noise_std == 0 or ascent.fisher_gradient == "separate":
+            return nullcontext()
+        assert self._noise is not None
+        return self._noise.added(NoisyInput(ascent.noise_std, ascent.noise_relative), self._derived_seed("noise"))
+
+    def _accumulate_fisher_gradient(self, forward: Forward, batch: Any, state: RandomState) -> None:
+        """Algorithm 2 to the letter: the Fisher information has a noisy pass of its own, the gradient a clean one."""
+        assert self._noise is not None
+        assert self.method.ascent is not None
+        noise = NoisyInput(self.method.ascent.noise_std, self.method.ascent.noise_relative)
+        params = list(self._params.values())
+        with (
+            self._noise.added(noise, self._derived_seed("noise")),
+            frozen_statistics(self.model),
+            isolated_randomness(self._devices, state),
+        ):
+            loss = _outputs(forward(batch))[0]
+            loss = loss if self.scaler is None else self.scaler.scale(loss)
+            grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+        if self._batch.fisher_gradient:
+            torch._foreach_add_(self._batch.fisher_gradient, list(grads))
+        else:
+            self._batch.fisher_gradient = list(grads)
+
+    # --------------------------------------------------------------------------------------------------------- ascent
+
+    def _ascend(self) -> None:
+        """theta <- theta + epsilon by the gradients in `p.grad`, which are dropped."""
+        ascent = self.method.ascent
+        assert ascent is not None
+        moved = [index for index, param in enumerate(self._params.values()) if param.grad is not None]
+        if not moved:
+            raise RuntimeError(
+                "no parameter has a gradient after the first pass: differentiate what objective() returns"
+            )
+        params = [list(self._params.values())[index] for index in moved]
+        grads = [_dense(param.grad) for param in params]
+        self._unscale(grads)
+        fisher = [self._batch.fisher_gradient[index] for index in moved] if self._batch.fisher_gradient else grads
+        if self._batch.fisher_gradient:
+            self._unscale(fisher)
+            torch._foreach_div_(fisher, len(self._batch.losses))
+        self.radius = self._radius(ascent, params[0])
+        self.gradient_norm, self.perturbation_norm, degenerate = ascend_(
+            ascent.geometry, params, grads, fisher, self.radius
+        )
+        self.degenerate_steps = degenerate + (0 if self.degenerate_steps is None else self.degenerate_steps)
+        for param in self._params.values():
+            param.grad = None
+
+    def _radius(self, ascent: Ascent, like: Tensor) -> Tensor:
+        if ascent.radius != "d":
+            return torch.full(
+                (), ascent.radius, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device
+            )
+        region = self.method.trust_region
+        assert region is not None
+        assert self.distance is not None
+        return self.distance.clamp(min=region.floor, max=region.maximum)
+
+    @torch.no_grad()
+    def _unscale(self, grads: list[Tensor]) -> None:
+        """Divide by the GradScaler's scale, asked for by scaling a 1 so that the device is not waited for."""
+        if self.scaler is not None:
+            for group in alike(grads, grads):
+                members = [grads[index] for index in group]
+                torch._foreach_mul_(members, self.scaler.scale(torch.ones((), device=members[0].device)).reciprocal())
+
+    @torch.no_grad()
+    def _back_up(self) -> None:
+        params = list(self._params.values())
+        if self._backup:
+            torch._foreach_copy_(self._backup, params)
+        elif self._shares_backup:
+            self._backup = self._reference
+            torch._foreach_copy_(self._backup, params)
+        else:
+            self._backup = copies(params)
+
+    # ---------------------------------------------------------------------------------------------------------- state
+
+    @property
+    def _past_weights(self) -> PastWeights | None:
+        region = self.method.trust_region
+        return region.reference if region is not None and isinstance(region.reference, PastWeights) else None
+
+    @property
+    def _shares_backup(self) -> bool:
+        return self._past_weights is not None and self._past_weights.decay == 0 and self.method.ascent is not None
+
+    @property
+    def _backup_is_reference(self) -> bool:
+        return self._shares_backup and bool(self._backup)
+
+    def _start(self) -> None:
+        """Find the trainable parameters, and at the first step keep theta_0: as late as that, so that the model may be
+        loaded, moved to its device and sharded after TRAM was made."""
+        found = trainable(self.model)
+        if not found:
+            raise ValueError("the model has no trainable parameter")
+        if not self._params:
+            self._params = found
+            self._devices = list(dict.fromkeys(param.device for param in found.values()))
+            if self._past_weights is not None:
+                self._reference = copies(list(found.values()))
+        elif [id(param) for param in found.values()] != [id(param) for param in self._params.values()]:
+            raise ValueError("the set of trainable parameters has changed since the first step: make a new TRAM(...)")
+
+    def _derived_seed(self, purpose: str) -> int:
+        """A seed for this step and micro-batch: noise is a function of it, and resuming needs no generator's state."""
+        return random.Random(f"{self.seed} {self.steps} {self._batch.index} {purpose}").getrandbits(63)
+
+
+def _resolve(method: str | Method) -> Method:
+    if isinstance(method, Method):
+        return method
+    if method in METHODS:
+        return METHODS[method]
+    nearest = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.0)
+    raise ValueError(f"no method {method!r}; the nearest is {nearest[0]!r}, all are {', '.join(METHODS)}")
+
+
+def _outputs(outputs: Any) -> tuple[Tensor, Any, Tensor | None]:
+    if not isinstance(outputs, tuple) or len(outputs) not in (2, 3) or not isinstance(outputs[0], Tensor):
+        raise TypeError(
+            f"forward(batch) must return (loss, logits) or (loss, logits, mask), not {type(outputs).__name__}"
+        )
+    return outputs[0], outputs[1], outputs[2] if len(outputs) == 3 else None
+
+
+def _dense(grad: Tensor | None) -> Tensor:
+    assert grad is not None
+    return grad.to_dense() if grad.is_sparse else grad
