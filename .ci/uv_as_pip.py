@@ -37,7 +37,7 @@ def uv_variables(pip_config: str) -> dict[str, str]:
         if effective.get(option)
     }
     if "UV_INDEX" in variables:
-        # As in pip, all indexes count alike. The hashes in requirements.lock say which files are meant, whoever serves them.
+        # To pip all indexes are one. The hashes in requirements.lock say which files are meant, whoever serves them.
         variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return variables
 

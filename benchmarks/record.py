@@ -108,15 +108,14 @@ class Record(_Strict):
         return metrics
 
 
-def write_record(record: Record, results: Path) -> Path:
-    """Write `record` at its path: a temporary file in the same folder, fsync, rename. Returns the path."""
-    path = record.run.path(results)
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` at `path`: a temporary file in the same folder, fsync, rename. An interruption leaves no `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(indent=1) + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -124,6 +123,12 @@ def write_record(record: Record, results: Path) -> Path:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_record(record: Record, results: Path) -> Path:
+    """Write `record` at its path, atomically. Returns the path."""
+    path = record.run.path(results)
+    write_atomically(path, record.model_dump_json(indent=1) + "\n")
     return path
 
 

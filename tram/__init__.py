@@ -4,7 +4,9 @@ from tram.divergences import L2, MMD, ForwardKL, Renyi, ReverseKL, SymmetricKL, 
 from tram.estimator import TRAM
 from tram.geometry import Adaptive, Euclidean, Fisher, Released
 from tram.methods import METHODS, Ascent, Method, Passes, TrustRegion
+from tram.optimizer import TRAMOptimizer
 from tram.references import NoisyInput, PastWeights
+from tram.trainer import TRAMTrainerMixin
 
 __all__ = [
     "L2",
@@ -24,6 +26,8 @@ __all__ = [
     "Renyi",
     "ReverseKL",
     "SymmetricKL",
+    "TRAMOptimizer",
+    "TRAMTrainerMixin",
     "TrustRegion",
     "distance",
 ]

@@ -8,11 +8,13 @@ each label, so what is known of only one side of a pair says nothing of its labe
 CLDR is Unicode, Inc.'s (Unicode License v3), rendered here by Babel's formatters (BSD-3-Clause).
 """
 
+import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache
 from hashlib import sha1
 from random import Random
 from typing import Literal, TypeVar
@@ -35,10 +37,9 @@ _SECONDS = {
     "hour": 3600,
     "day": 86400,
     "week": 604800,
-    "month": 2592000,
     "year": 31536000,
 }
-"""The lengths by which Babel's `format_timedelta` counts its units."""
+"""The units of relative times. Months are left out: the short Arabic form says past ones as future ones."""
 
 _INVISIBLE = re.compile("[\u200e\u200f\u061c]")
 
@@ -72,7 +73,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Entities:
-    """What facts are about. `counts` are those of relative times; amounts of money and units are free."""
+    """What facts are about. `counts` are those of relative times; amounts of money and of units are free."""
 
     languages: tuple[str, ...]
     territories: tuple[str, ...]
@@ -93,7 +94,10 @@ class Limits:
 
 
 Group = tuple[Fact, ...]
+"""GROUP facts of one kind: no premise of it goes with another's hypothesis."""
+
 Round = tuple[Group, ...]
+"""One group of each kind, in the order of KINDS."""
 
 
 def _name(table: str) -> Callable[[Locale, str], str]:
@@ -118,13 +122,16 @@ def _quantity(*lengths: Literal["long", "short"]) -> Callable[[Locale, str, int]
     return say
 
 
-def _relative(length: Literal["long", "short"]) -> Callable[[Locale, str, int], str]:
+def _relative(*lengths: Literal["long", "short"]) -> Callable[[Locale, str, int], str]:
+    """In the first of `lengths` that the locale has; where it has none, Babel raises KeyError."""
+
     def say(locale: Locale, unit: str, count: int) -> str:
         span = timedelta(seconds=count * _SECONDS[unit])
-        try:
-            return format_timedelta(span, unit, threshold=float("inf"), add_direction=True, format=length, locale=locale)  # type: ignore[arg-type]
-        except KeyError:  # the locale has no short form of this unit
-            return format_timedelta(span, unit, threshold=float("inf"), add_direction=True, locale=locale)  # type: ignore[arg-type]
+        for length in lengths:
+            with suppress(KeyError):
+                # No span reaches an infinite threshold, so that no unit coarser than `unit` is used.
+                return format_timedelta(span, unit, math.inf, add_direction=True, format=length, locale=locale)  # type: ignore[arg-type]
+        raise LookupError(f"{locale} has no way to say {count} {unit}.")
 
     return say
 
@@ -140,19 +147,19 @@ _FORMS: dict[str, Callable[..., str]] = {
     "date": lambda locale, *day: format_date(date(*day), "full", locale),
     "month": lambda locale, year, month: format_skeleton("yMMMM", date(year, month, 1), locale=locale),
     "weekday": lambda locale, weekday: locale.days["stand-alone"]["wide"][weekday],
-    "relative": _relative("long"),
-    "relative, short": _relative("short"),
+    "relative": _relative("long", "short"),
+    "relative, short": _relative("short", "long"),
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def render(phrase: Phrase, language: str) -> str:
     """`phrase` in `language`, without the invisible marks and the special spaces of typography."""
     text = _FORMS[phrase.form](_parsed(language), *phrase.of)
     return " ".join(_INVISIBLE.sub("", text).split())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(language: str) -> Locale:
     return Locale.parse(language)
 
@@ -162,53 +169,163 @@ def _shuffled(items: Iterable[T]) -> list[T]:
     return sorted(items, key=lambda item: sha1(str(item).encode()).hexdigest())
 
 
-def _nameable(codes: Iterable[str], phrases: Callable[[str], Sequence[Phrase]]) -> list[str]:
-    """Those of `codes` whose every phrase exists in every language and is like no other code's there."""
-    taken: set[tuple[int, str, str]] = set()
-    usable = []
-    for code in codes:
+def _nameable(codes: Iterable[str], admissible: Callable[[str], bool], forms: Sequence[str], *amount: int) -> list[str]:
+    """Those of `codes`, shuffled, whose name in every form and language exists and is no earlier code's."""
+    taken: set[tuple[str, str, str]] = set()
+    nameable = []
+    for code in _shuffled(filter(admissible, codes)):
         try:
             names = {
-                (index, language, render(phrase, language).casefold())
-                for index, phrase in enumerate(phrases(code))
+                (form, language, render(Phrase(form, (code, *amount)), language).casefold())
+                for form in forms
                 for language in LANGUAGES
             }
-        except (KeyError, StopIteration, UnknownUnitError):
+        except (LookupError, StopIteration, UnknownUnitError):
             continue
         if names.isdisjoint(taken):
             taken |= names
-            usable.append(code)
-    return usable
+            nameable.append(code)
+    return nameable
 
 
-def entities(limits: Limits) -> Entities:
-    """All that facts of any split are about: chosen by a hash among what all fifteen languages can name."""
+def all_entities(limits: Limits) -> Entities:
+    """What facts of any split are about: by hash, among what all fifteen languages can name and tell apart."""
     english = _parsed("en")
-    return Entities(
-        languages=tuple(
-            _nameable(
-                _shuffled(code for code in english.languages if len(code) == 2),
-                lambda code: [Phrase("language", (code,))],
-            )[: limits.languages]
-        ),
-        territories=tuple(
-            _nameable(
-                _shuffled(code for code in english.territories if len(code) == 2 and code != "ZZ"),
-                lambda code: [Phrase("territory", (code,))],
-            )[: limits.territories]
-        ),
-        currencies=tuple(
-            _nameable(
-                _shuffled(code for code in english.currencies if code != "XXX"),
-                lambda code: [Phrase("currency", (code,)), Phrase("money", (code, 7))],
-            )[: limits.currencies]
-        ),
-        units=tuple(
-            _nameable(
-                _shuffled(unit for unit in english.unit_display_names if not unit.startswith("duration-")),
-                lambda unit: [Phrase("quantity", (unit, 7)), Phrase("quantity, short", (unit, 7))],
-            )[: limits.units]
-        ),
-        counts=tuple(_shuffled(range(2, 100))),
-        dates=tuple(_shuffled(date(1990, 1, 1) + timedelta(days=day) for day in range(40 * 365))),
+    languages = _nameable(english.languages, lambda code: len(code) == 2, ["language"])
+    territories = _nameable(english.territories, lambda code: len(code) == 2 and code != "ZZ", ["territory"])
+    currencies = _nameable(english.currencies, lambda code: code != "XXX", ["currency"])
+    units = _nameable(
+        english.unit_display_names, lambda unit: not unit.startswith("duration-"), ["quantity", "quantity, short"], 7
     )
+    return Entities(
+        tuple(languages[: limits.languages]),
+        tuple(territories[: limits.territories]),
+        tuple(currencies[: limits.currencies]),
+        tuple(units[: limits.units]),
+        counts=tuple(range(2, 100)),
+        dates=tuple(date(1990, 1, 1) + timedelta(days=day) for day in range(40 * 365)),
+    )
+
+
+def split_entities(entities: Entities) -> dict[Split, Entities]:
+    """Every entity into one split, by hash: 70 % train, 10 % validation, 20 % test."""
+    return {split: Entities(*(_part(field, split) for field in astuple(entities))) for split in _SHARES}
+
+
+def _part(items: Sequence[T], split: Split) -> tuple[T, ...]:
+    before = list(_SHARES).index(split)
+    shares = list(_SHARES.values())
+    start, stop = (round(len(items) * sum(shares[:end])) for end in (before, before + 1))
+    return tuple(_shuffled(items)[start:stop])
+
+
+def _apart(random: Random, items: Sequence[T], key: Callable[[T], Hashable] = lambda item: item) -> list[T]:
+    """GROUP of `items`, drawn at random, of which no two have the same key."""
+    chosen: dict[Hashable, T] = {}
+    for item in random.sample(items, len(items)):
+        chosen.setdefault(key(item), item)
+        if len(chosen) == GROUP:
+            return list(chosen.values())
+    raise ValueError(f"fewer than {GROUP} of these exclude each other: {items}. Allow more entities.")
+
+
+def _places(entities: Entities, random: Random) -> Group:
+    """ "Finnish (Peru)" entails "Finnish", or "Peru"."""
+    places = zip(_apart(random, entities.languages), _apart(random, entities.territories), strict=True)
+    form = random.randrange(2)
+    return tuple(
+        Fact(Phrase("language (territory)", place), Phrase(("language", "territory")[form], (place[form],)))
+        for place in places
+    )
+
+
+def _moneys(entities: Entities, random: Random) -> Group:
+    """ "41 Barbadian dollars" entails "Barbadian Dollar"."""
+    return tuple(
+        Fact(Phrase("money", (currency, random.randrange(2, 100))), Phrase("currency", (currency,)))
+        for currency in _apart(random, entities.currencies)
+    )
+
+
+def _quantities(entities: Entities, random: Random) -> Group:
+    """ "7 kilometers" entails "7 km". A group differs in the unit alone, or in the amount alone."""
+    amounts = _apart(random, range(2, 100))
+    units = _apart(random, entities.units)
+    if random.randrange(2):
+        amounts = amounts[:1] * GROUP
+    else:
+        units = units[:1] * GROUP
+    return tuple(
+        Fact(Phrase("quantity", said), Phrase("quantity, short", said)) for said in zip(units, amounts, strict=True)
+    )
+
+
+def _dates(entities: Entities, random: Random) -> Group:
+    """ "Tuesday, March 5, 2019" entails "March 2019", or "Tuesday". Months differ within one year."""
+    if random.randrange(2):
+        chosen = _apart(random, entities.dates, date.weekday)
+        weaker = [Phrase("weekday", (day.weekday(),)) for day in chosen]
+    else:
+        year = random.choice(entities.dates).year
+        chosen = _apart(random, [day for day in entities.dates if day.year == year], lambda day: day.month)
+        weaker = [Phrase("month", (day.year, day.month)) for day in chosen]
+    return tuple(
+        Fact(Phrase("date", (day.year, day.month, day.day)), phrase) for day, phrase in zip(chosen, weaker, strict=True)
+    )
+
+
+def _relatives(entities: Entities, random: Random) -> Group:
+    """ "in 3 years" entails "in 3 yr.". A group differs in the count alone, or in unit and direction."""
+    directed = _apart(random, [(unit, sign) for unit in _SECONDS for sign in (-1, 1)])
+    counts = _apart(random, entities.counts)
+    if random.randrange(2):
+        counts = counts[:1] * GROUP
+    else:
+        directed = directed[:1] * GROUP
+    said = [(unit, sign * count) for (unit, sign), count in zip(directed, counts, strict=True)]
+    return tuple(Fact(Phrase("relative", each), Phrase("relative, short", each)) for each in said)
+
+
+KINDS: dict[str, Callable[[Entities, Random], Group]] = {
+    "place": _places,
+    "money": _moneys,
+    "quantity": _quantities,
+    "date": _dates,
+    "relative time": _relatives,
+}
+
+
+def rounds(entities: Entities, number: int, seed: str) -> list[Round]:
+    """`number` rounds, in which no fact occurs twice; the same for the same arguments."""
+    random = Random(seed)
+    told: set[Fact] = set()
+    drawn = []
+    for _ in range(number):
+        drawn.append(tuple(_untold(kind, entities, random, told) for kind in KINDS.values()))
+        told |= {fact for group in drawn[-1] for fact in group}
+    return drawn
+
+
+def _untold(kind: Callable[[Entities, Random], Group], entities: Entities, random: Random, told: set[Fact]) -> Group:
+    for _ in range(1000):
+        group = kind(entities, random)
+        if told.isdisjoint(group):
+            return group
+    raise ValueError(f"{kind.__name__}: no facts are left that were not told. Allow more entities, or fewer rounds.")
+
+
+def pairs(drawn: Sequence[Round]) -> list[Pair]:
+    """Three pairs of every fact's premise: with its own hypothesis, with one of another kind, and with its neighbour's.
+
+    Of n rounds, 3 n GROUP len(KINDS) pairs. Within a round, each premise and each hypothesis gets each label once.
+    """
+    made = []
+    for index, groups in enumerate(drawn):
+        # The kinds take turns in being neutral to each other.
+        shift = 1 + index % (len(groups) - 1)
+        for kind, group in enumerate(groups):
+            other = groups[(kind + shift) % len(groups)]
+            for place, fact in enumerate(group):
+                answers = (fact, other[place], group[(place + 1) % len(group)])
+                made += [Pair(fact.premise, answer.hypothesis, label) for label, answer in enumerate(answers)]
+    return made

@@ -1,12 +1,11 @@
 """Text that every installation has: the docstrings of installed packages, no paragraph of which occurs twice."""
 
-import ast
 import hashlib
+import inspect
 import platform
 import re
 import sys
 import sysconfig
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files, version
@@ -25,6 +24,18 @@ _SKIPPED = frozenset(
 )
 # Distributors leave these out or split them off, so that not every Python has them.
 _OPTIONAL_MODULES = frozenset({"distutils", "ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "turtledemo"})
+
+# Enough of Python's lexical grammar to find docstrings ten times as fast as `ast.parse`: comments and all other strings
+# are matched too, so that the quotes in them open nothing.
+_COMMENT = r"#[^\n]*+"
+_SHORT_STRING = r"""(?:"(?:[^"\\\n]++|\\.)*+"|'(?:[^'\\\n]++|\\.)*+')"""
+_LONG_STRING = r'''(?:"""(?:[^"\\]++|\\.|"(?!""))*+"""|\'{3}(?:[^'\\]++|\\.|'(?!\'\'))*+\'{3})'''
+_END_OF_HEADER = rf":(?:[ \t]*+(?:{_COMMENT})?\n)++[ \t]*+[rRuU]?"
+_END_OF_STATEMENT = r"(?=[ \t]*+(?:[#;\n]|\Z))"
+_TOKEN = re.compile(
+    f"{_END_OF_HEADER}(?P<docstring>{_LONG_STRING}){_END_OF_STATEMENT}|{_COMMENT}|{_LONG_STRING}|{_SHORT_STRING}",
+    re.DOTALL,
+)
 
 Splits = dict[str, list[str]]
 """Documents by split; the paragraphs of a document are separated by an empty line."""
@@ -93,26 +104,14 @@ def _is_skipped(name: str) -> bool:
 
 
 def docstrings(source: str) -> Iterator[str]:
-    """The docstrings of a module and of all classes and functions below it, in order, without their indentation.
+    """The triple-quoted docstrings of a module, its classes and its functions, in order, without their indentation.
 
-    Definitions under `if`, `try` and the like are not looked for. A source that this Python cannot parse has none.
+    Escape sequences stay as the source writes them.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other people's invalid escape sequences
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError):
-            return
-    yield from _docstrings_below(tree)
-
-
-def _docstrings_below(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    docstring = ast.get_docstring(node)
-    if docstring:
-        yield docstring
-    for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _docstrings_below(child)
+    # A module's docstring follows the beginning of its source as others follow the colon of a header.
+    for token in _TOKEN.finditer(":\n" + source):
+        if token["docstring"]:
+            yield inspect.cleandoc(token["docstring"][3:-3])
 
 
 def fingerprint(paragraph: str) -> str:

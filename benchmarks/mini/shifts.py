@@ -57,15 +57,13 @@ class Noise:
 
 @dataclass(frozen=True)
 class Blur:
-    """Blurs with a Gaussian whose standard deviation, in pixels, is uniform between `low` and `high` for each image."""
+    """Blurs with a Gaussian of standard deviation `std` pixels, cut off at four of them; nothing here is random."""
 
-    low: float
-    high: float
+    std: float
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        radius = 2 * torch.ceil(torch.tensor(self.high)).int().item()
-        sigmas = uniform(len(images), self.low, self.high, generator).tolist()
-        return torch.stack([gaussian_blur(image, [2 * radius + 1], [sigma]) for image, sigma in zip(images, sigmas)])
+        side = 2 * round(4 * self.std) + 1
+        return gaussian_blur(images, [side, side], [self.std, self.std])
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Occlusion:
 
 SHIFTS: dict[str, Shift] = {
     "noise": Noise(0.3),
-    "blur": Blur(1.0, 2.0),
+    "blur": Blur(1.5),
     "affine": Affine(degrees=30, scale=0.2, shear=0.3, move=0.1),
     "occlusion": Occlusion(8),
 }

@@ -174,7 +174,7 @@ def letter_splits() -> Splits:
 
 def shifted(name: str, test: Labelled) -> Splits:
     return {
-        shift: Labelled(to_bytes(apply(to_float(test.images), generator(f"{name} {shift}"))), test.labels)
+        shift: Labelled(to_bytes(apply(to_float(test.images), generator(f"{name} {shift}"))), test.labels.clone())
         for shift, apply in SHIFTS.items()
     }
 

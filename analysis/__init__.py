@@ -1,0 +1,1 @@
+"""Stored records to tables and figures: load, select, aggregate, render. Reads results only: no model, no torch."""

@@ -1,0 +1,131 @@
+"""Select and aggregate: what each method of a benchmark scored, beside its baseline and beside the paper."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.methods import expected, in_order
+from analysis.published import published_differences
+from analysis.records import Results, metric_frame
+from analysis.statistics import Interval, t_interval
+from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
+from benchmarks.registry import BENCHMARKS, Benchmark, PublishedColumn
+
+ZERO_SHOT = "ZS Avg"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A method's score in one column against its baseline's, ours and the paper's.
+
+    `differences` maps each seed that both have to method minus baseline, in the metric's unit; `interval` is of their
+    mean. For the baseline itself, and where no seed is in common, there is no interval and no verdict.
+    """
+
+    differences: Mapping[int, float]
+    interval: Interval | None
+    verdict: Verdict | None
+    published_differences: tuple[float, ...]
+    published: PublishedVerdict | None
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """What one method scored, keyed by column; the mappings are empty where there is nothing.
+
+    `mean` and `std` (ddof 1, NaN for one seed) are over seeds; `difference` is to the baseline, paired by seed.
+    """
+
+    method: str
+    seeds: tuple[int, ...]
+    mean: Mapping[str, float]
+    std: Mapping[str, float]
+    difference: Mapping[str, Interval]
+    train: Outcome
+    zero_shot: Outcome
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """Every expected or present method of one benchmark, in the paper's order."""
+
+    benchmark: Benchmark
+    seeds: tuple[int, ...]
+    """The seeds that any method of the suite was run with: what each method should have."""
+    methods: tuple[MethodResult, ...]
+
+    @property
+    def baseline(self) -> str:
+        return self.benchmark.recipe.base_optimizer
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.benchmark.domains, ZERO_SHOT)
+
+
+def select_scores(metrics: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
+    """Test scores, index (method, seed), a column per domain and the mean over the zero-shot domains."""
+    chosen = metrics.query("benchmark == @benchmark.name and split == 'test' and metric == @benchmark.metric")
+    scores = chosen.pivot(index=["method", "seed"], columns="domain", values="value")[list(benchmark.domains)]
+    scores[ZERO_SHOT] = scores[list(benchmark.zero_shot_domains)].mean(axis="columns", skipna=False)
+    return scores
+
+
+def paired_differences(scores: pd.Series, baseline: str) -> pd.DataFrame:
+    """Method minus baseline of the same seed: index seed, a column per method, NaN where either was not run."""
+    by_seed = scores.unstack("method")
+    if baseline not in by_seed:
+        return by_seed * float("nan")
+    return by_seed.sub(by_seed[baseline], axis="index")
+
+
+def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[BenchmarkResult]:
+    """Each benchmark that has records, in the registry's order; only the named ones if any is named."""
+    metrics = metric_frame(results.records)
+    seeds = tuple(sorted({record.seed for record in results.records}))
+    present = {record.benchmark for record in results.records}
+    chosen = present & set(benchmarks) if benchmarks else present
+    return [_aggregate(metrics, benchmark, seeds) for name, benchmark in BENCHMARKS.items() if name in chosen]
+
+
+def _aggregate(metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ...]) -> BenchmarkResult:
+    scores = select_scores(metrics, benchmark)
+    baseline = benchmark.recipe.base_optimizer
+    differences = {column: paired_differences(scores[column], baseline) for column in scores}
+    run = set(scores.index.get_level_values("method"))
+    methods = []
+    for name in in_order(run.union(expected(benchmark))):
+        own = scores.loc[name] if name in run else scores.iloc[:0].droplevel("method")
+        paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
+        methods.append(
+            MethodResult(
+                method=name,
+                seeds=tuple(int(seed) for seed in sorted(own.index)),
+                mean={} if own.empty else own.mean().to_dict(),
+                std={} if own.empty else own.std(ddof=1).to_dict(),
+                difference={column: t_interval(list(by_seed.values())) for column, by_seed in paired.items() if by_seed},
+                train=_outcome(paired[benchmark.train_domain], name, benchmark, benchmark.published_train),
+                zero_shot=_outcome(paired[ZERO_SHOT], name, benchmark, benchmark.published),
+            )
+        )
+    return BenchmarkResult(benchmark, seeds, tuple(methods))
+
+
+def _by_seed(differences: pd.DataFrame, method: str) -> dict[int, float]:
+    if method not in differences:
+        return {}
+    return {int(seed): float(value) for seed, value in differences[method].dropna().items()}
+
+
+def _outcome(
+    by_seed: dict[int, float], method: str, benchmark: Benchmark, columns: tuple[PublishedColumn, ...]
+) -> Outcome:
+    if method == benchmark.recipe.base_optimizer:
+        return Outcome({}, None, None, (), None, None)
+    interval = t_interval(list(by_seed.values())) if by_seed else None
+    ours = verdict(interval, benchmark.lower_is_better) if interval else None
+    printed = published_differences(columns, method)
+    paper = published_verdict(printed, benchmark.lower_is_better)
+    return Outcome(by_seed, interval, ours, printed, paper, agreement(ours, paper))

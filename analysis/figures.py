@@ -1,0 +1,228 @@
+"""Figures: what each method gains or loses against its baseline, drawn from aggregated results.
+
+Right, and blue, is better in every panel: the sign of a perplexity difference is flipped, and its axis says so.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from math import ceil, isinf
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
+from analysis.methods import in_order
+
+# Okabe and Ito's colours stay apart for every kind of colour vision; the markers' shapes say the same again.
+COLORS = {"better": "#0072B2", "worse": "#D55E00", "no difference seen": "#555555", "mixed": "#555555"}
+PAPER_MARKERS = {"better": "^", "worse": "v", "mixed": "D", "no difference seen": "s"}
+DIVERGING = "PuOr"
+
+WIDTH = 8.5
+"""Inches. A README shows the figure some 850 pixels wide: 9 points are then about 12 pixels."""
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "pdf.fonttype": 42,
+}
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def encode(figure: Figure, kind: Literal["png", "pdf"]) -> bytes:
+    """The figure as a file's content: the same bytes for the same figure, without dates or versions."""
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format=kind, dpi=200, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+@rc_context(STYLE)
+def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
+    """A panel per benchmark: zero-shot average against the baseline, seeds, mean, 95% interval, the paper's verdict."""
+    columns = min(3, len(results))
+    rows = _rows(results, columns)
+    heights = [len(_methods_run(row)) + 4 for row in rows]
+    figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.5), layout="constrained")
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    for index, row in enumerate(rows):
+        methods = _methods_run(row)
+        for column, result in enumerate(row):
+            axes = figure.add_subplot(grid[index, column])
+            _draw_differences(axes, result, methods, named=column == 0)
+    if len(rows[-1]) < columns:
+        corner = figure.add_subplot(grid[-1, len(rows[-1])])
+        corner.axis("off")
+        corner.legend(handles=_overview_legend(), loc="center", frameon=False, labelspacing=0.9)
+    else:
+        figure.legend(handles=_overview_legend(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@rc_context(STYLE)
+def draw_domains(results: Sequence[BenchmarkResult]) -> Figure:
+    """A panel per benchmark: the difference of every method in every domain as a colour, the training domain first."""
+    columns = 3 if len(results) > 2 else len(results)
+    rows = _rows(results, columns)
+    heights = [len(_methods_run(row)) + 6 for row in rows]
+    figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.4), layout="constrained")
+    parts = np.atleast_1d(figure.subfigures(len(rows), 1, height_ratios=heights))
+    for part, row in zip(parts, rows, strict=True):
+        panels = part.subplots(
+            1, len(row), squeeze=False, width_ratios=[len(result.columns) + 2 for result in row]
+        )
+        for index, (axes, result) in enumerate(zip(panels[0], row, strict=True)):
+            _draw_domains(part, axes, result, _methods_run(row), named=index == 0)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Sequence[BenchmarkResult]], Figure]] = {
+    "overview": draw_overview,
+    "domains": draw_domains,
+}
+
+
+def _rows(results: Sequence[BenchmarkResult], columns: int) -> list[Sequence[BenchmarkResult]]:
+    return [results[start : start + columns] for start in range(0, len(results), columns)]
+
+
+def _methods_run(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
+    """The methods that any of these benchmarks has run: the lines that a row of panels shares."""
+    return in_order(method.method for result in results for method in result.methods if method.seeds)
+
+
+def _gain(result: BenchmarkResult) -> int:
+    """The factor that makes a positive difference mean better."""
+    return -1 if result.benchmark.lower_is_better else 1
+
+
+def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str], named: bool) -> None:
+    lower = result.benchmark.lower_is_better
+    unit = "perplexity below" if lower else "points above"
+    note = "right is better, sign flipped" if lower else "right is better"
+    axes.set_title(f"{result.benchmark.name}\n{result.benchmark.title}", loc="left")
+    axes.set_xlabel(f"{ZERO_SHOT}: {unit} {result.baseline}\n({note})")
+    axes.set_yticks(range(len(methods)), methods if named else [""] * len(methods))
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color="#eeeeee", zorder=0)
+    axes.axvline(0, color="#888888", linewidth=1, zorder=1)
+    limit = _limit(result)
+    axes.set_xlim(-limit, limit)
+    by_name = {method.method: method for method in result.methods}
+    for line, name in enumerate(methods):
+        if name == result.baseline:
+            axes.plot(0, line, marker="s", color="black", markersize=5, zorder=4)
+        elif name in by_name and by_name[name].zero_shot.interval is not None:
+            _draw_method(axes, line, by_name[name], _gain(result), limit)
+        else:
+            run = name in by_name and by_name[name].seeds
+            axes.text(0, line, f"no {result.baseline} run" if run else "not run", color="#888888", **_CENTRED)
+        if name in by_name:
+            _draw_paper(axes, line, by_name[name])
+
+
+_CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "backgroundcolor": "white"}
+
+
+def _draw_method(axes: Axes, line: int, method: MethodResult, gain: int, limit: float) -> None:
+    outcome = method.zero_shot
+    assert outcome.interval is not None
+    assert outcome.verdict is not None
+    color = COLORS[outcome.verdict.direction]
+    mean = gain * outcome.interval.mean
+    if abs(mean) > limit:
+        right = mean > 0
+        axes.plot(limit if right else -limit, line, marker=">" if right else "<", color=color, clip_on=False, zorder=4)
+        axes.text(0.92 * limit * (1 if right else -1), line, f"{mean:+.1f}", color=color, va="center",
+                  ha="right" if right else "left")
+        return
+    seeds = [gain * difference for difference in outcome.differences.values()]
+    axes.plot(seeds, [line] * len(seeds), "o", color="#bbbbbb", markersize=3.5, markeredgewidth=0, zorder=2)
+    if not isinf(outcome.interval.half_width):
+        axes.plot([mean - outcome.interval.half_width, mean + outcome.interval.half_width], [line, line],
+                  color=color, linewidth=1.6, solid_capstyle="butt", zorder=3)
+    face = "white" if outcome.verdict.pairs == 1 else color
+    axes.plot(mean, line, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
+
+
+def _draw_paper(axes: Axes, line: int, method: MethodResult) -> None:
+    paper = method.zero_shot.published
+    if paper is None:
+        return
+    axes.plot(1.05, line, marker=PAPER_MARKERS[paper.direction], color=COLORS[paper.direction], markersize=5.5,
+              markerfacecolor="none", transform=axes.get_yaxis_transform(), clip_on=False)
+
+
+def _limit(result: BenchmarkResult) -> float:
+    """Half of the axis: room for all methods, but for those so far out that the others could not be told apart."""
+    extents = []
+    for method in result.methods:
+        interval = method.zero_shot.interval
+        if interval is not None:
+            half = 0.0 if isinf(interval.half_width) else interval.half_width
+            seeds = [abs(difference) for difference in method.zero_shot.differences.values()]
+            extents.append(max(abs(interval.mean) + half, *seeds))
+    if not extents or max(extents) == 0:
+        return 1.0
+    usual = 4 * float(np.median(extents))
+    within = [extent for extent in extents if extent <= usual]
+    return 1.12 * max(within or extents)
+
+
+def _overview_legend() -> list[Line2D]:
+    def entry(label: str, marker: str, color: str, face: str | None = None, line: str = "none") -> Line2D:
+        return Line2D([], [], marker=marker, color=color, markerfacecolor=face or color, linestyle=line, label=label)
+
+    better, worse, neither = COLORS["better"], COLORS["worse"], COLORS["no difference seen"]
+    return [
+        entry("baseline", "s", "black"),
+        entry("better: mean, 95% interval", "o", better, line="-"),
+        entry("worse", "o", worse, line="-"),
+        entry("no difference seen", "o", neither, line="-"),
+        entry("one seed: a sign only", "o", neither, face="white"),
+        entry("each seed", "o", "#bbbbbb"),
+        entry("off the axis", ">", neither),
+        entry("paper, at the right: better", "^", better, face="white"),
+        entry("paper: worse", "v", worse, face="white"),
+        entry("paper: mixed", "D", neither, face="white"),
+    ]
+
+
+def _draw_domains(part: Any, axes: Axes, result: BenchmarkResult, methods: Sequence[str], named: bool) -> None:
+    by_name = {method.method: method for method in result.methods}
+    gains = np.full((len(methods), len(result.columns)), np.nan)
+    for line, name in enumerate(methods):
+        for column, domain in enumerate(result.columns):
+            interval = by_name[name].difference.get(domain) if name in by_name else None
+            if interval is not None:
+                gains[line, column] = _gain(result) * interval.mean
+                if interval.n > 1 and not interval.includes_zero:
+                    axes.plot(column, line, "o", color="black", markersize=2)
+    finite = np.abs(gains[np.isfinite(gains) & (gains != 0)])
+    limit = float(np.quantile(finite, 0.9)) if finite.size else 1.0
+    image = axes.imshow(gains, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_facecolor("#dddddd")
+    axes.set_title(f"{result.benchmark.name}", loc="left")
+    axes.set_yticks(range(len(methods)), methods if named else [""] * len(methods))
+    axes.set_xticks(range(len(result.columns)), result.columns, rotation=90)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for edge in (0.5, len(result.columns) - 1.5):
+        axes.axvline(edge, color="white", linewidth=3)
+    unit = "perplexity below" if result.benchmark.lower_is_better else "points above"
+    part.colorbar(image, ax=axes, extend="both", label=f"{unit} {result.baseline}", aspect=30, pad=0.02)

@@ -1,0 +1,104 @@
+"""Load: a folder of records becomes `Results`, whose tidy frames the other stages select from."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.record import Record, StepStatistics, read_records
+from benchmarks.registry import BENCHMARKS
+
+
+class ResultsError(Exception):
+    """A results folder from which nothing can be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """One suite's valid records, and a line on each file that is left out because it is not one."""
+
+    suite: str
+    records: tuple[Record, ...]
+    left_out: tuple[str, ...]
+
+
+def load(folder: Path) -> Results:
+    """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had."""
+    if not folder.is_dir():
+        raise ResultsError(f"no folder {folder}{_nearest(folder)}. `make reproduce` makes results.")
+    # Records are checked against the last four parts of their path, which "." and ".." hide.
+    found, errors = read_records(folder.resolve() if folder.name in ("", "..") else folder)
+    left_out = [str(error) for error in errors]
+    records = []
+    for record in found:
+        problem = contradiction(record)
+        if problem is None:
+            records.append(record)
+        else:
+            left_out.append(f"{record.run.path(folder.parent)}: {problem}")
+    suites = sorted({record.suite for record in records})
+    if len(suites) > 1:
+        raise ResultsError(f"{folder} holds the suites {', '.join(suites)}: name one, as --results {folder / suites[0]}")
+    if not suites and not left_out:
+        raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
+    return Results(suites[0] if suites else folder.name, tuple(records), tuple(left_out))
+
+
+def contradiction(record: Record) -> str | None:
+    """What in a well-formed record does not fit the registry, or None."""
+    benchmark = BENCHMARKS.get(record.benchmark)
+    if benchmark is None:
+        return f"unknown benchmark {record.benchmark!r}. Move or delete it."
+    missing = [domain for domain in benchmark.domains if f"test/{benchmark.metric}/{domain}" not in record.metrics]
+    if missing:
+        return f"no test/{benchmark.metric} of {', '.join(missing)}. Delete the file and run it again."
+    return None
+
+
+def metric_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per number: benchmark, method, seed, split, metric, domain, value."""
+    rows = [
+        (record.benchmark, record.method, record.seed, *key.split("/"), value)
+        for record in records
+        for key, value in record.metrics.items()
+    ]
+    return pd.DataFrame(rows, columns=["benchmark", "method", "seed", "split", "metric", "domain", "value"])
+
+
+def run_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per run, index (benchmark, method, seed): passes, seconds, bytes, statistics of d and of epsilon's norm.
+
+    Statistics that a method does not have are NaN.
+    """
+    rows = [
+        {
+            "benchmark": record.benchmark,
+            "method": record.method,
+            "seed": record.seed,
+            "forward": record.passes.forward,
+            "backward": record.passes.backward,
+            "train_seconds": record.seconds.train,
+            "peak_memory_bytes": record.peak_memory_bytes,
+            "degenerate_steps": record.degenerate_steps,
+            **_step_columns("d", record.distance),
+            **_step_columns("epsilon", record.perturbation_norm),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).set_index(["benchmark", "method", "seed"]).sort_index()
+
+
+def _step_columns(name: str, statistics: StepStatistics | None) -> dict[str, Any]:
+    fields = ("first", "median", "maximum", "last")
+    return {f"{name}_{field}": getattr(statistics, field, float("nan")) for field in fields}
+
+
+def _nearest(folder: Path) -> str:
+    if not folder.parent.is_dir():
+        return ""
+    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    near = difflib.get_close_matches(folder.name, siblings, n=1)
+    return f"; did you mean {folder.parent / near[0]}?" if near else ""

@@ -1,0 +1,55 @@
+"""Synthetic trees of records, as a suite would leave them, with numbers that anyone can recompute."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.record import Passes, Record, Seconds, StepStatistics, write_record
+from benchmarks.registry import BENCHMARKS
+
+Score = Callable[[str, int, str], float]
+"""score(method, seed, domain): what the record says."""
+
+HAS_DISTANCE = ("TRPO", "R3F", "MESA", "TRAM-pre", "TRAM-x")
+HAS_ASCENT = ("SAM", "TRAM")
+
+
+def record(benchmark: str, method: str, seed: int, score: Score, **changes: object) -> Record:
+    """A record of the suite `mini` whose test scores are `score`; `changes` replace fields."""
+    row = BENCHMARKS[benchmark]
+    metrics = {f"test/{row.metric}/{domain}": score(method, seed, domain) for domain in row.domains}
+    metrics |= {f"test/nll/{domain}": 1.0 for domain in row.domains}
+    metrics[f"validation/nll/{row.train_domain}"] = 1.0
+    distance = StepStatistics(first=0.0, median=0.02, mean=0.03, maximum=0.25, last=1e-5, share_zero=0.01)
+    norm = StepStatistics(first=0.0, median=0.5, mean=0.5, maximum=0.75, last=0.5, share_zero=0.01)
+    ascends = any(name in method for name in HAS_ASCENT)
+    fields: dict[str, object] = {
+        "suite": "mini",
+        "benchmark": benchmark,
+        "method": method,
+        "seed": seed,
+        "method_fields": {},
+        "recipe": {"steps": 100},
+        "metrics": metrics,
+        "distance": distance if any(name in method for name in HAS_DISTANCE) else None,
+        "perturbation_norm": norm if ascends else None,
+        "degenerate_steps": 1 if method.startswith("TRAM-pre") else 0,
+        "selected_step": 100,
+        "passes": Passes(forward=2 if ascends else 1, backward=2 if ascends else 1),
+        "seconds": Seconds(prepare=1.0, train=10.0 + seed if not ascends else 20.0 + seed, evaluate=1.0),
+        "peak_memory_bytes": 300 * 2**20,
+        "revisions": {"data": "made up"},
+        "environment": {"torch": "2.15.0", "threads": 1},
+    }
+    return Record.model_validate(fields | changes)
+
+
+def write_tree(
+    folder: Path, benchmarks: Mapping[str, Iterable[str]], seeds: Iterable[int], score: Score
+) -> Path:
+    """Write the records of these methods and seeds below `folder`; returns the suite's folder."""
+    seeds = tuple(seeds)
+    for benchmark, methods in benchmarks.items():
+        for method in methods:
+            for seed in seeds:
+                write_record(record(benchmark, method, seed, score), folder)
+    return folder / "mini"

@@ -1,0 +1,206 @@
+"""Divergences against closed forms and independent implementations in NumPy and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import entropy
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import tram.divergences
+from tram import L2, MMD, ForwardKL, Renyi, ReverseKL, SymmetricKL, distance
+
+ALL = [ForwardKL(), ReverseKL(), SymmetricKL(), Renyi(0.5), Renyi(2.0), L2(), L2("probabilities"), MMD()]
+BY_ROWS = ALL[:-1]
+
+
+def logits(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    left, right = (3 * torch.randn(*shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    return left.to(dtype), right.to(dtype)
+
+
+@given(seed=st.integers(0, 10_000), rows=st.integers(1, 5), classes=st.integers(2, 7))
+@settings(max_examples=40, deadline=None)
+def test_divergences_equal_scipy(seed: int, rows: int, classes: int) -> None:
+    left, right = logits(seed, rows, classes)
+    p, q = softmax(left.numpy(), axis=-1), softmax(right.numpy(), axis=-1)
+    expected = {
+        ForwardKL(): entropy(p, q, axis=-1).mean(),
+        ReverseKL(): entropy(q, p, axis=-1).mean(),
+        SymmetricKL(): (entropy(p, q, axis=-1) + entropy(q, p, axis=-1)).mean(),
+        Renyi(0.5): (-2 * np.log((np.sqrt(p) * np.sqrt(q)).sum(-1))).mean(),
+        Renyi(3.0): (np.log((p**3 * q**-2.0).sum(-1)) / 2).mean(),
+        L2(): np.sqrt(((left - right).numpy() ** 2).sum(-1)).mean(),
+        L2("probabilities"): np.sqrt(((p - q) ** 2).sum(-1)).mean(),
+    }
+    for divergence, value in expected.items():
+        assert distance(divergence, left, right).item() == pytest.approx(value, rel=1e-9, abs=1e-12), divergence
+
+
+def test_mmd_equals_its_definition_by_two_loops() -> None:
+    left, right = logits(1, 5, 4)
+
+    def kernel(a: Tensor, b: Tensor) -> float:
+        square = float(((a - b) ** 2).sum())
+        return sum((c * c + square) ** -0.5 for c in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+
+    def mean(one: Tensor, other: Tensor) -> float:
+        return sum(kernel(a, b) for a in one for b in other) / (len(one) * len(other))
+
+    expected = mean(left, left) + mean(right, right) - 2 * mean(left, right)
+    assert distance(MMD(), left, right).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_mmd_thins_many_rows_to_evenly_spaced_ones() -> None:
+    left, right = logits(2, 12, 3)
+    chosen = [0, 3, 6, 9]
+    expected = distance(MMD(), left[chosen], right[chosen])
+    torch.testing.assert_close(distance(MMD(max_rows=4), left, right), expected)
+
+
+@pytest.mark.parametrize("divergence", ALL, ids=repr)
+def test_divergence_of_equals_is_zero_and_otherwise_positive(divergence: tram.divergences.Divergence) -> None:
+    left, right = logits(3, 6, 5)
+    assert distance(divergence, left, left.clone()).item() == pytest.approx(0.0, abs=1e-9)
+    assert distance(divergence, left, right).item() > 1e-3
+
+
+def test_forward_kl_has_the_reference_as_target() -> None:
+    # p = (1/2, 1/2), q = (1/4, 3/4): KL(p || q) = ln 2 - ln 3 / 2, which is not KL(q || p).
+    p, q = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
+    assert distance(ForwardKL(), p, q).item() == pytest.approx(math.log(2) - math.log(3) / 2)
+    assert distance(ReverseKL(), p, q).item() == pytest.approx(0.75 * math.log(3) - math.log(2))
+
+
+def test_renyi_tends_to_kl_at_order_one() -> None:
+    left, right = logits(4, 6, 5)
+    torch.testing.assert_close(
+        distance(Renyi(1 + 1e-6), left, right), distance(ForwardKL(), left, right), rtol=1e-4, atol=0
+    )
+
+
+def test_reductions() -> None:
+    left, right = logits(5, 2, 3, 4)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    p, q = softmax(left.numpy(), axis=-1), softmax(right.numpy(), axis=-1)
+    rows = entropy(p, q, axis=-1) * mask.numpy()
+    assert distance(ForwardKL(), left, right, mask).item() == pytest.approx(rows.sum() / 3)
+    assert distance(ForwardKL(), left, right, mask, "sequence").item() == pytest.approx(rows.sum() / 2)
+    # The released code: the mean over every element, classes included, and then once more over the batch.
+    released = (p * (np.log(p) - np.log(q))).mean() / 2
+    assert distance(ForwardKL(), left, right, None, "released").item() == pytest.approx(released)
+    by_example = distance(L2(), left[:, 0], right[:, 0], None, "released").item()
+    assert by_example == pytest.approx(np.linalg.norm((left - right).numpy()[:, 0], axis=-1).mean() / 2)
+    assert distance(MMD(), left, right, None, "released").item() == pytest.approx(
+        distance(MMD(), left, right).item() / 2
+    )
+
+
+@pytest.mark.parametrize("divergence", ALL, ids=repr)
+@pytest.mark.parametrize("junk", [0.0, 50.0, math.nan])
+def test_padding_changes_neither_distance_nor_gradient(divergence: tram.divergences.Divergence, junk: float) -> None:
+    if math.isnan(junk) and isinstance(divergence, MMD):
+        junk = -50.0  # MMD weighs rows by a matrix product, where padding must be finite
+    left, right = logits(6, 2, 3, 4)
+    padded_left, padded_right = (torch.cat([x, torch.full((2, 2, 4), junk, dtype=x.dtype)], 1) for x in (left, right))
+    mask = torch.tensor([[True] * 3 + [False] * 2] * 2)
+    bare, padded = right.clone().requires_grad_(), padded_right.clone().requires_grad_()
+    d, padded_d = distance(divergence, left, bare), distance(divergence, padded_left, padded, mask)
+    torch.testing.assert_close(d, padded_d)
+    (grad,) = torch.autograd.grad(d, bare)
+    (padded_grad,) = torch.autograd.grad(padded_d, padded)
+    torch.testing.assert_close(grad, padded_grad[:, :3])
+    assert (padded_grad[:, 3:] == 0).all()
+
+
+@pytest.mark.parametrize("divergence", BY_ROWS, ids=repr)
+@pytest.mark.parametrize("reduction", ["batchmean", "sequence", "released"])
+def test_gradients_flow_to_both_sides_as_autograd_finds_them(
+    divergence: tram.divergences.Divergence, reduction: tram.divergences.Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tram.divergences, "_CHUNK_ELEMENTS", 10)  # two rows a chunk
+    left, right = (side.requires_grad_() for side in logits(7, 3, 3, 5))
+    torch.autograd.gradcheck(lambda a, b: distance(divergence, a, b, None, reduction), (left, right))
+
+
+@pytest.mark.parametrize("divergence", BY_ROWS, ids=repr)
+def test_chunks_do_not_change_the_distance(
+    divergence: tram.divergences.Divergence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = logits(8, 7, 5)
+    whole = distance(divergence, left, right)
+    monkeypatch.setattr(tram.divergences, "_CHUNK_ELEMENTS", 5)
+    torch.testing.assert_close(distance(divergence, left, right), whole, rtol=1e-12, atol=0)
+
+
+class LargestFloat32(TorchDispatchMode):
+    """Sees every tensor that is made, and remembers how many elements the largest in float32 has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, list | tuple) else (result,):
+            if isinstance(tensor, Tensor) and tensor.dtype == torch.float32:
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_half_precision_logits_are_never_copied_whole_to_float32(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tram.divergences, "_CHUNK_ELEMENTS", 40)
+    left, right = logits(9, 64, 10, dtype=torch.bfloat16)
+    right.requires_grad_(grad)
+    with LargestFloat32() as largest:
+        d = distance(ForwardKL(), left, right)
+        if grad:
+            d.backward()
+    assert d.dtype == torch.float32
+    assert largest.elements <= 64  # a chunk of 40, or the 64 row weights; the logits are 640
+
+
+def test_autocast_does_not_lower_the_precision() -> None:
+    left, right = logits(10, 8, 5, dtype=torch.float32)
+    plain = [distance(divergence, left, right) for divergence in ALL]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert [distance(divergence, left, right) for divergence in ALL] == plain
+
+
+@pytest.mark.parametrize("divergence", [ForwardKL(), SymmetricKL(), Renyi(0.5)], ids=repr)
+def test_a_class_that_both_exclude_contributes_nothing(divergence: tram.divergences.Divergence) -> None:
+    left, right = logits(11, 3, 4)
+    excluded = torch.full((3, 1), -math.inf, dtype=torch.float64)
+    bare, wide = right.clone().requires_grad_(), torch.cat([right, excluded], 1).requires_grad_()
+    d, wide_d = distance(divergence, left, bare), distance(divergence, torch.cat([left, excluded], 1), wide)
+    torch.testing.assert_close(d, wide_d)
+    torch.testing.assert_close(torch.autograd.grad(d, bare)[0], torch.autograd.grad(wide_d, wide)[0][:, :4])
+
+
+def test_an_empty_mask_gives_zero() -> None:
+    left, right = logits(12, 2, 3, 4)
+    assert distance(ForwardKL(), left, right, torch.zeros(2, 3, dtype=torch.bool)).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Renyi(1.0), "ForwardKL"),
+        (lambda: Renyi(-1.0), "-1.0"),
+        (lambda: MMD(bandwidths=()), "bandwidths"),
+        (lambda: MMD(max_rows=0), "max_rows"),
+        (lambda: distance(ForwardKL(), torch.zeros(2, 3), torch.zeros(2, 4)), r"\(2, 3\)"),
+        (lambda: distance(ForwardKL(), torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(3)), "mask"),
+        (lambda: distance(MMD(), torch.zeros(2, 3), torch.zeros(2, 3), None, "sequence"), "batchmean"),
+    ],
+)
+def test_bad_input_is_named(make, named: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=named):
+        make()

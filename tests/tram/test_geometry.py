@@ -1,0 +1,141 @@
+"""epsilon against its definition: of norm r in its own metric, and no point of that sphere raises the loss more."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tram import Adaptive, Euclidean, Fisher, Released
+from tram._ascent import ascend_
+from tram.geometry import Geometry
+
+SHAPES = [(4, 3), (3,), (2, 2), ()]
+
+
+def tensors(seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    params, grads = ([torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES] for _ in range(2))
+    return params, grads
+
+
+def epsilon(geometry: Geometry, params: list[Tensor], grads: list[Tensor], radius: float) -> list[Tensor]:
+    moved, consumed = [p.clone() for p in params], [g.clone() for g in grads]
+    ascend_(geometry, moved, consumed, consumed, torch.tensor(radius, dtype=torch.float64))
+    return [after - before for after, before in zip(moved, params, strict=True)]
+
+
+def metric(geometry: Geometry, params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
+    """The diagonal M of <epsilon, M epsilon> = r^2, written from the papers' definitions of the balls."""
+    match geometry:
+        case Adaptive(eta, scale_vectors):
+            scale = [p.abs() + eta if scale_vectors or p.dim() > 1 else torch.ones_like(p) for p in params]
+            return [1 / s**2 for s in scale]
+        case Fisher(eta):
+            return [1 + eta * g**2 for g in grads]
+        case _:
+            return [torch.ones_like(p) for p in params]
+
+
+def dot(left: list[Tensor], right: list[Tensor]) -> float:
+    return sum(float((a * b).sum()) for a, b in zip(left, right, strict=True))
+
+
+GEOMETRIES = [
+    Euclidean(),
+    Adaptive(),
+    Adaptive(eta=0.01),
+    Adaptive(scale_vectors=False),
+    Adaptive(0.3, False),
+    Fisher(),
+    Fisher(5.0),
+]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+@given(seed=st.integers(0, 10_000), radius=st.floats(1e-6, 10.0))
+@settings(max_examples=25, deadline=None)
+def test_epsilon_is_the_steepest_point_of_its_sphere(geometry: Geometry, seed: int, radius: float) -> None:
+    params, grads = tensors(seed)
+    found, m = epsilon(geometry, params, grads, radius), metric(geometry, params, grads)
+    length = dot(found, [d * e for d, e in zip(m, found, strict=True)]) ** 0.5
+    assert length == pytest.approx(radius, rel=1e-8)
+    generator = torch.Generator().manual_seed(seed + 1)
+    for _ in range(20):
+        other = [torch.randn(g.shape, generator=generator, dtype=torch.float64) for g in grads]
+        # Random directions, and directions near the best one, where a wrong dual would be beaten.
+        near = [e + 0.01 * radius * o for e, o in zip(found, other, strict=True)]
+        for candidate in (other, near):
+            size = dot(candidate, [d * c for d, c in zip(m, candidate, strict=True)]) ** 0.5
+            assert dot(grads, candidate) * radius / size <= dot(grads, found) * (1 + 1e-9)
+
+
+def test_the_norm_is_one_over_all_parameters_whatever_their_dtype() -> None:
+    params, grads = tensors(0)
+    length = dot(grads, grads) ** 0.5
+    mixed = [p.to(t) for p, t in zip(params, [torch.float64, torch.float32, torch.float64, torch.float32], strict=True)]
+    gradients = [g.to(p.dtype) for g, p in zip(grads, mixed, strict=True)]
+    result = ascend_(Euclidean(), [p.clone() for p in mixed], gradients, gradients, torch.tensor(0.05))
+    assert result.gradient_norm.item() == pytest.approx(length, rel=1e-6)
+    assert result.perturbation_norm.item() == pytest.approx(0.05, rel=1e-6)
+
+
+def test_half_precision_keeps_the_radius() -> None:
+    generator = torch.Generator().manual_seed(0)
+    grads = [1e-4 * torch.randn(100, 100, generator=generator)]
+    for dtype in (torch.float16, torch.bfloat16):
+        params, halves = [torch.zeros(100, 100, dtype=dtype)], [g.to(dtype) for g in grads]
+        result = ascend_(Euclidean(), params, halves, halves, torch.tensor(0.05))
+        assert params[0].float().norm().item() == pytest.approx(0.05, rel=5e-3)
+        assert result.perturbation_norm.dtype == torch.float32
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+@pytest.mark.parametrize(
+    "bad", [0.0, float("inf"), float("nan")], ids=["zero gradient", "infinite gradient", "NaN gradient"]
+)
+def test_no_perturbation_where_the_gradient_has_no_direction(geometry: Geometry, bad: float) -> None:
+    params, grads = tensors(1)
+    for grad in grads:
+        grad.mul_(0.0)
+    grads[0][0, 0] = bad
+    before = [p.clone() for p in params]
+    result = ascend_(geometry, params, grads, grads, torch.tensor(0.05))
+    assert all(torch.equal(a, b) for a, b in zip(params, before, strict=True))
+    assert result.degenerate
+    assert result.perturbation_norm == 0
+
+
+@pytest.mark.parametrize("radius", [0.0, float("inf"), float("nan")])
+def test_no_perturbation_where_the_radius_is_not_a_positive_number(radius: float) -> None:
+    params, grads = tensors(1)
+    before = [p.clone() for p in params]
+    assert ascend_(Euclidean(), params, grads, grads, torch.tensor(radius)).degenerate
+    assert all(torch.equal(a, b) for a, b in zip(params, before, strict=True))
+
+
+def test_degenerate_geometries_coincide() -> None:
+    params, grads = tensors(2)
+    signs = [torch.sign(p) for p in params]
+    for one, other in [(Fisher(0.0), Euclidean()), (Adaptive(), Euclidean())]:
+        for a, b in zip(epsilon(one, signs, grads, 0.1), epsilon(other, signs, grads, 0.1), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_released_ascent_ignores_the_direction_of_the_gradient() -> None:
+    params, grads = tensors(3)
+    against = [-g for g in grads]
+    size = sum(float(((p * g) ** 2).sum()) for p, g in zip(params, grads, strict=True)) ** 0.5
+    for e, opposite, p in zip(
+        epsilon(Released(), params, grads, 0.1), epsilon(Released(), params, against, 0.1), params, strict=True
+    ):
+        torch.testing.assert_close(e, opposite)
+        torch.testing.assert_close(e, 0.1 * p**2 / size)
+    plain = epsilon(Released(adaptive=False), params, grads, 0.1)
+    torch.testing.assert_close(plain[0], torch.full((4, 3), 0.1 / dot(grads, grads) ** 0.5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("make", "named"), [(lambda: Adaptive(eta=-1), "-1"), (lambda: Fisher(eta=-0.1), "-0.1")])
+def test_bad_input_is_named(make, named: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=named):
+        make()

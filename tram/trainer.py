@@ -1,0 +1,142 @@
+"""A mixin that gives the Hugging Face Trainer any method, without importing transformers."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tram.estimator import TRAM
+from tram.methods import Method
+
+_STATE_FILE = "tram.pt"
+
+
+class TRAMTrainerMixin:
+    """Trains with the gradient of `method`; everything else is the Trainer's own.
+
+        class TRAMTrainer(TRAMTrainerMixin, Trainer): ...
+        TRAMTrainer(model=model, args=args, train_dataset=data, method="TRAM-x").train()
+
+    Gradient accumulation, clipping, mixed precision, label smoothing and schedules are untouched: at the last
+    micro-batch of an update the mixin makes the second pass over all of them. d, the radius and the norm of epsilon
+    are logged with the loss. Checkpoints hold `tram.pt` beside the optimizer's state.
+    """
+
+    def __init__(
+        self, *args: Any, method: str | Method = "TRAM-x", input_module: nn.Module | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        trainer: Any = self
+        self.tram = TRAM(
+            trainer.model,
+            method,
+            input_module=input_module,
+            scaler=getattr(trainer.accelerator, "scaler", None),
+            seed=trainer.args.seed,
+        )
+        self._micro_batches: list[Any] = []
+        self._in_training_step = False
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """The Trainer's step for pass 1; after the update's last micro-batch, again for each within `perturbed()`."""
+        parent: Any = super()
+        trainer: Any = self
+        self._micro_batches.append(inputs)
+        self._in_training_step = True
+        try:
+            loss: Tensor = parent.training_step(model, inputs, num_items_in_batch)
+            if len(self._micro_batches) == trainer.current_gradient_accumulation_steps:
+                if self.tram.method.ascent is not None:
+                    with self.tram.perturbed():
+                        for micro_batch in self._micro_batches:
+                            parent.training_step(model, micro_batch, num_items_in_batch)
+                self.tram.advance()
+                self._micro_batches = []
+        finally:
+            self._in_training_step = False
+        return loss
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        parent: Any = super()
+        if not self._in_training_step:
+            return parent.compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+        # A loss that is already divided by the whole update's items adds up over micro-batches, where d averages.
+        share = self._micro_batch_count() if self._is_scaled_by_items(num_items_in_batch) else 1
+
+        def forward(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+            # A shallow copy, for compute_loss may pop the labels from it.
+            loss, outputs = parent.compute_loss(model, dict(batch), True, num_items_in_batch=num_items_in_batch)
+            logits, mask = self.logits_and_mask(model, batch, outputs)
+            return loss * share, logits, mask
+
+        return self.tram.objective(forward)(inputs) / share
+
+    def logits_and_mask(self, model: nn.Module, inputs: Any, outputs: Any) -> tuple[Tensor, Tensor | None]:
+        """The logits that d compares and which of them count: those with a label other than -100.
+
+        A causal language model's logits are shifted against its labels. Override for models that return otherwise.
+        """
+        labels = inputs.get("labels")
+        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[1 if labels is not None else 0]
+        if labels is None or logits.dim() != labels.dim() + 1 or logits.dim() < 3:
+            return logits, None
+        if _is_causal_language_model(model):
+            return logits[:, :-1], labels[:, 1:] != -100
+        return logits, labels != -100
+
+    def log(self, logs: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """The Trainer's log of the training loss, with d, the radius and the norm of epsilon of the last step."""
+        if "loss" in logs:
+            for name in ("distance", "radius", "perturbation_norm"):
+                value = getattr(self.tram, name)
+                if value is not None:
+                    logs[name] = value.item()
+        parent: Any = super()
+        parent.log(logs, *args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        parent: Any = super()
+        trainer: Any = self
+        parent._save_optimizer_and_scheduler(output_dir)
+        if trainer.args.should_save:
+            path = Path(output_dir) / _STATE_FILE
+            partial = path.with_suffix(".partial")
+            torch.save(self.tram.state_dict(), partial)
+            partial.replace(path)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        parent: Any = super()
+        parent._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            path = Path(checkpoint) / _STATE_FILE
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path} is missing: the checkpoint was not written by a TRAMTrainerMixin, and resuming from it "
+                    "would not continue the run"
+                )
+            self.tram.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    def _micro_batch_count(self) -> int:
+        trainer: Any = self
+        return int(trainer.current_gradient_accumulation_steps)
+
+    def _is_scaled_by_items(self, num_items_in_batch: Any) -> bool:
+        trainer: Any = self
+        told = getattr(trainer, "loss_is_scaled_for_ga", None)
+        if told is not None:
+            return bool(told)
+        return trainer.compute_loss_func is not None or (
+            trainer.model_accepts_loss_kwargs and num_items_in_batch is not None
+        )
+
+
+def _is_causal_language_model(model: nn.Module) -> bool:
+    inner: Any = model
+    while isinstance(getattr(inner, "module", None), nn.Module):  # DistributedDataParallel and its kin
+        inner = inner.module
+    inner = getattr(inner, "_orig_mod", inner)  # torch.compile
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner  # PEFT
+    return type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel"))
