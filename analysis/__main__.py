@@ -39,7 +39,8 @@ def tables(
     loaded, aggregated = _load_and_aggregate(results, benchmark)
     _make_folder(output)
     from analysis import render
-    from analysis.tables import all_tables, conclusions, cost_table, overview_table
+    from analysis.cost import cost_table
+    from analysis.tables import all_tables, conclusions, overview_table
 
     for table in all_tables(loaded, aggregated):
         render.write_whole(output / f"{table.name}.md", render.markdown(table).encode())
@@ -47,7 +48,7 @@ def tables(
     console = render.terminal()
     for result in aggregated:
         render.print_table(overview_table(result), console)
-    render.print_table(cost_table(loaded, aggregated), console)
+    render.print_table(cost_table(loaded.records, aggregated), console)
     for line in conclusions(aggregated):
         console.print(line, markup=False)
     console.print(f"\nEvery table with every domain, as Markdown and CSV: {output}", markup=False, soft_wrap=True)

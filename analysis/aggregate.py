@@ -93,19 +93,21 @@ def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[Benchmar
 def _aggregate(metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ...]) -> BenchmarkResult:
     scores = select_scores(metrics, benchmark)
     baseline = benchmark.recipe.base_optimizer
-    differences = {column: paired_differences(scores[column], baseline) for column in scores}
-    run = set(scores.index.get_level_values("method"))
+    differences = {column: paired_differences(scores[column], baseline) for column in (*benchmark.domains, ZERO_SHOT)}
+    run = {str(name) for name in scores.index.get_level_values("method")}
     methods = []
     for name in in_order(run.union(expected(benchmark))):
-        own = scores.loc[name] if name in run else scores.iloc[:0].droplevel("method")
+        own = scores[scores.index.get_level_values("method") == name]
         paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
         methods.append(
             MethodResult(
                 method=name,
-                seeds=tuple(int(seed) for seed in sorted(own.index)),
-                mean={} if own.empty else own.mean().to_dict(),
-                std={} if own.empty else own.std(ddof=1).to_dict(),
-                difference={column: t_interval(list(by_seed.values())) for column, by_seed in paired.items() if by_seed},
+                seeds=tuple(int(seed) for seed in own.index.get_level_values("seed")),
+                mean={} if own.empty else {column: float(own[column].mean()) for column in differences},
+                std={} if own.empty else {column: float(own[column].std(ddof=1)) for column in differences},
+                difference={
+                    column: t_interval(list(by_seed.values())) for column, by_seed in paired.items() if by_seed
+                },
                 train=_outcome(paired[benchmark.train_domain], name, benchmark, benchmark.published_train),
                 zero_shot=_outcome(paired[ZERO_SHOT], name, benchmark, benchmark.published),
             )
@@ -116,7 +118,7 @@ def _aggregate(metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ..
 def _by_seed(differences: pd.DataFrame, method: str) -> dict[int, float]:
     if method not in differences:
         return {}
-    return {int(seed): float(value) for seed, value in differences[method].dropna().items()}
+    return {int(str(seed)): float(value) for seed, value in differences[method].dropna().items()}
 
 
 def _outcome(

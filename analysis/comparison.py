@@ -25,7 +25,9 @@ class Comparison:
             return f"No run is in both: {self.only_first} only in the first, {self.only_second} only in the second."
         lines = [f"{self.identical} of {self.common} runs in both are identical in every metric"]
         if self.identical < self.common:
-            size = "a metric is in one only" if self.largest == inf else f"largest relative difference {self.largest:.2g}"
+            size = (
+                "a metric is in one only" if self.largest == inf else f"largest relative difference {self.largest:.2g}"
+            )
             lines[0] += f"; {size} ({self.where})"
         if self.only_first or self.only_second:
             lines.append(f"Not compared: {self.only_first} only in the first, {self.only_second} only in the second.")

@@ -5,12 +5,13 @@ Right, and blue, is better in every panel: the sign of a perplexity difference i
 
 import io
 from collections.abc import Callable, Sequence
-from math import ceil, isinf
+from math import isinf
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -20,12 +21,12 @@ from analysis.methods import in_order
 # Okabe and Ito's colours stay apart for every kind of colour vision; the markers' shapes say the same again.
 COLORS = {"better": "#0072B2", "worse": "#D55E00", "no difference seen": "#555555", "mixed": "#555555"}
 PAPER_MARKERS = {"better": "^", "worse": "v", "mixed": "D", "no difference seen": "s"}
-DIVERGING = "PuOr"
+WORSE_TO_BETTER = LinearSegmentedColormap.from_list("worse to better", (COLORS["worse"], "#f7f7f7", COLORS["better"]))
 
 WIDTH = 8.5
 """Inches. A README shows the figure some 850 pixels wide: 9 points are then about 12 pixels."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.labelsize": 9,
@@ -56,7 +57,8 @@ def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
     """A panel per benchmark: zero-shot average against the baseline, seeds, mean, 95% interval, the paper's verdict."""
     columns = min(3, len(results))
     rows = _rows(results, columns)
-    heights = [len(_methods_run(row)) + 4 for row in rows]
+    # Titles and labels take the room of four methods, the legend that of eight.
+    heights = [max(len(_methods_run(row)), 8) + 4 for row in rows]
     figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.5), layout="constrained")
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
     for index, row in enumerate(rows):
@@ -67,7 +69,7 @@ def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
     if len(rows[-1]) < columns:
         corner = figure.add_subplot(grid[-1, len(rows[-1])])
         corner.axis("off")
-        corner.legend(handles=_overview_legend(), loc="center", frameon=False, labelspacing=0.9)
+        corner.legend(handles=_overview_legend(), loc="center", frameon=False, labelspacing=0.6)
     else:
         figure.legend(handles=_overview_legend(), loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -80,13 +82,13 @@ def draw_domains(results: Sequence[BenchmarkResult]) -> Figure:
     rows = _rows(results, columns)
     heights = [len(_methods_run(row)) + 6 for row in rows]
     figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.4), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(len(rows), 1, height_ratios=heights))
-    for part, row in zip(parts, rows, strict=True):
-        panels = part.subplots(
-            1, len(row), squeeze=False, width_ratios=[len(result.columns) + 2 for result in row]
-        )
-        for index, (axes, result) in enumerate(zip(panels[0], row, strict=True)):
-            _draw_domains(part, axes, result, _methods_run(row), named=index == 0)
+    grid = figure.add_gridspec(len(rows), 1, height_ratios=heights)
+    for index, row in enumerate(rows):
+        part = figure.add_subfigure(grid[index])
+        panels = part.subplots(1, len(row), squeeze=False, width_ratios=[len(result.columns) + 2 for result in row])
+        for axes, result in zip(panels[0], row, strict=True):
+            _draw_domains(part, axes, result, _methods_run(row), named=axes is panels[0][0])
+    part.supxlabel("Blue is better than the baseline. Dot: the 95% interval excludes 0. Grey: not run.", fontsize=9)
     return figure
 
 
@@ -123,6 +125,7 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
     axes.axvline(0, color="#888888", linewidth=1, zorder=1)
     limit = _limit(result)
     axes.set_xlim(-limit, limit)
+    axes.text(_PAPER, -0.03, "paper", transform=axes.transAxes, fontsize=8.5, ha="center", va="top")
     by_name = {method.method: method for method in result.methods}
     for line, name in enumerate(methods):
         if name == result.baseline:
@@ -136,6 +139,9 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
             _draw_paper(axes, line, by_name[name])
 
 
+_PAPER = 1.06
+"""Where the paper's verdicts stand, in widths of the panel."""
+
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "backgroundcolor": "white"}
 
 
@@ -144,48 +150,60 @@ def _draw_method(axes: Axes, line: int, method: MethodResult, gain: int, limit: 
     assert outcome.interval is not None
     assert outcome.verdict is not None
     color = COLORS[outcome.verdict.direction]
-    mean = gain * outcome.interval.mean
+    mean, half_width = gain * outcome.interval.mean, outcome.interval.half_width
     if abs(mean) > limit:
-        right = mean > 0
-        axes.plot(limit if right else -limit, line, marker=">" if right else "<", color=color, clip_on=False, zorder=4)
-        axes.text(0.92 * limit * (1 if right else -1), line, f"{mean:+.1f}", color=color, va="center",
-                  ha="right" if right else "left")
+        _draw_off_axis(axes, line, mean, limit, color)
+        return
+    style: dict[str, Any] = {"color": color, "markersize": 5.5, "elinewidth": 1.6, "zorder": 4}
+    if outcome.interval.n == 1:
+        axes.errorbar(mean, line, fmt="o", markerfacecolor="white", **style)
         return
     seeds = [gain * difference for difference in outcome.differences.values()]
-    axes.plot(seeds, [line] * len(seeds), "o", color="#bbbbbb", markersize=3.5, markeredgewidth=0, zorder=2)
-    if not isinf(outcome.interval.half_width):
-        axes.plot([mean - outcome.interval.half_width, mean + outcome.interval.half_width], [line, line],
-                  color=color, linewidth=1.6, solid_capstyle="butt", zorder=3)
-    face = "white" if outcome.verdict.pairs == 1 else color
-    axes.plot(mean, line, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
+    axes.plot(seeds, [line + 0.27] * len(seeds), "o", color="#aaaaaa", markersize=3, markeredgewidth=0, zorder=2)
+    axes.errorbar(mean, line, xerr=half_width, fmt="o", **style)
+
+
+def _draw_off_axis(axes: Axes, line: int, mean: float, limit: float, color: str) -> None:
+    side = 1 if mean > 0 else -1
+    axes.plot(0.95 * limit * side, line, marker=">" if side > 0 else "<", color=color, zorder=4)
+    text = f"{mean:+.1f}".replace("-", "\N{MINUS SIGN}")
+    axes.text(0.88 * limit * side, line, text, color=color, va="center", ha="right" if side > 0 else "left")
 
 
 def _draw_paper(axes: Axes, line: int, method: MethodResult) -> None:
     paper = method.zero_shot.published
     if paper is None:
         return
-    axes.plot(1.05, line, marker=PAPER_MARKERS[paper.direction], color=COLORS[paper.direction], markersize=5.5,
-              markerfacecolor="none", transform=axes.get_yaxis_transform(), clip_on=False)
+    axes.plot(
+        _PAPER,
+        line,
+        marker=PAPER_MARKERS[paper.direction],
+        color=COLORS[paper.direction],
+        markersize=5.5,
+        markerfacecolor="none",
+        transform=axes.get_yaxis_transform(),
+        clip_on=False,
+    )
 
 
 def _limit(result: BenchmarkResult) -> float:
     """Half of the axis: room for all methods, but for those so far out that the others could not be told apart."""
     extents = []
-    for method in result.methods:
-        interval = method.zero_shot.interval
-        if interval is not None:
-            half = 0.0 if isinf(interval.half_width) else interval.half_width
-            seeds = [abs(difference) for difference in method.zero_shot.differences.values()]
-            extents.append(max(abs(interval.mean) + half, *seeds))
-    if not extents or max(extents) == 0:
+    for outcome in (method.zero_shot for method in result.methods):
+        if outcome.interval is not None:
+            half_width = 0.0 if isinf(outcome.interval.half_width) else outcome.interval.half_width
+            seeds = [abs(difference) for difference in outcome.differences.values()]
+            extents.append(max(abs(outcome.interval.mean) + half_width, *seeds))
+    nonzero = [extent for extent in extents if extent > 0]
+    if not nonzero:
         return 1.0
-    usual = 4 * float(np.median(extents))
-    within = [extent for extent in extents if extent <= usual]
-    return 1.12 * max(within or extents)
+    return 1.12 * max(extent for extent in nonzero if extent <= 6 * float(np.median(nonzero)))
 
 
 def _overview_legend() -> list[Line2D]:
-    def entry(label: str, marker: str, color: str, face: str | None = None, line: str = "none") -> Line2D:
+    def entry(
+        label: str, marker: str, color: str, face: str | None = None, line: Literal["-", "none"] = "none"
+    ) -> Line2D:
         return Line2D([], [], marker=marker, color=color, markerfacecolor=face or color, linestyle=line, label=label)
 
     better, worse, neither = COLORS["better"], COLORS["worse"], COLORS["no difference seen"]
@@ -195,9 +213,9 @@ def _overview_legend() -> list[Line2D]:
         entry("worse", "o", worse, line="-"),
         entry("no difference seen", "o", neither, line="-"),
         entry("one seed: a sign only", "o", neither, face="white"),
-        entry("each seed", "o", "#bbbbbb"),
+        entry("each seed", "o", "#aaaaaa"),
         entry("off the axis", ">", neither),
-        entry("paper, at the right: better", "^", better, face="white"),
+        entry("paper: better", "^", better, face="white"),
         entry("paper: worse", "v", worse, face="white"),
         entry("paper: mixed", "D", neither, face="white"),
     ]
@@ -214,15 +232,16 @@ def _draw_domains(part: Any, axes: Axes, result: BenchmarkResult, methods: Seque
                 if interval.n > 1 and not interval.includes_zero:
                     axes.plot(column, line, "o", color="black", markersize=2)
     finite = np.abs(gains[np.isfinite(gains) & (gains != 0)])
-    limit = float(np.quantile(finite, 0.9)) if finite.size else 1.0
-    image = axes.imshow(gains, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+    # A method that is far worse than all others saturates, so that the others keep their shades.
+    limit = min(float(np.quantile(finite, 0.9)), 4 * float(np.median(finite))) if finite.size else 1.0
+    image = axes.imshow(gains, cmap=WORSE_TO_BETTER, vmin=-limit, vmax=limit, aspect="auto")
     axes.set_facecolor("#dddddd")
-    axes.set_title(f"{result.benchmark.name}", loc="left")
+    unit = "perplexity below" if result.benchmark.lower_is_better else "points above"
+    axes.set_title(f"{result.benchmark.name}\n{unit} {result.baseline}", loc="left")
     axes.set_yticks(range(len(methods)), methods if named else [""] * len(methods))
     axes.set_xticks(range(len(result.columns)), result.columns, rotation=90)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for edge in (0.5, len(result.columns) - 1.5):
         axes.axvline(edge, color="white", linewidth=3)
-    unit = "perplexity below" if result.benchmark.lower_is_better else "points above"
-    part.colorbar(image, ax=axes, extend="both", label=f"{unit} {result.baseline}", aspect=30, pad=0.02)
+    part.colorbar(image, ax=axes, extend="both", aspect=30, pad=0.02)

@@ -1,14 +1,13 @@
-"""Load: a folder of records becomes `Results`, whose tidy frames the other stages select from."""
+"""Load: a folder of records becomes `Results`, and a tidy frame of all its numbers."""
 
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from benchmarks.record import Record, StepStatistics, read_records
+from benchmarks.record import Record, read_records
 from benchmarks.registry import BENCHMARKS
 
 
@@ -41,7 +40,9 @@ def load(folder: Path) -> Results:
             left_out.append(f"{record.run.path(folder.parent)}: {problem}")
     suites = sorted({record.suite for record in records})
     if len(suites) > 1:
-        raise ResultsError(f"{folder} holds the suites {', '.join(suites)}: name one, as --results {folder / suites[0]}")
+        raise ResultsError(
+            f"{folder} holds the suites {', '.join(suites)}: name one, as --results {folder / suites[0]}"
+        )
     if not suites and not left_out:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
     return Results(suites[0] if suites else folder.name, tuple(records), tuple(left_out))
@@ -66,34 +67,6 @@ def metric_frame(records: Iterable[Record]) -> pd.DataFrame:
         for key, value in record.metrics.items()
     ]
     return pd.DataFrame(rows, columns=["benchmark", "method", "seed", "split", "metric", "domain", "value"])
-
-
-def run_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per run, index (benchmark, method, seed): passes, seconds, bytes, statistics of d and of epsilon's norm.
-
-    Statistics that a method does not have are NaN.
-    """
-    rows = [
-        {
-            "benchmark": record.benchmark,
-            "method": record.method,
-            "seed": record.seed,
-            "forward": record.passes.forward,
-            "backward": record.passes.backward,
-            "train_seconds": record.seconds.train,
-            "peak_memory_bytes": record.peak_memory_bytes,
-            "degenerate_steps": record.degenerate_steps,
-            **_step_columns("d", record.distance),
-            **_step_columns("epsilon", record.perturbation_norm),
-        }
-        for record in records
-    ]
-    return pd.DataFrame(rows).set_index(["benchmark", "method", "seed"]).sort_index()
-
-
-def _step_columns(name: str, statistics: StepStatistics | None) -> dict[str, Any]:
-    fields = ("first", "median", "maximum", "last")
-    return {f"{name}_{field}": getattr(statistics, field, float("nan")) for field in fields}
 
 
 def _nearest(folder: Path) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis.tables import Cell, Table, Value
+from analysis.cells import Cell, Table, Value
 
 TERMINAL_WIDTH = 100
 _MARKS = {"best": "▲", "worst": "▼"}

@@ -55,5 +55,6 @@ def wilcoxon_p(differences: Sequence[float]) -> float | None:
     from scipy.stats import PermutationMethod, wilcoxon
 
     # All 2^n signs are tried up to n = 13, which is exact with ties too; beyond, scipy's exact distribution.
-    method = PermutationMethod() if len(nonzero) <= 13 else "exact"
-    return float(wilcoxon(nonzero, method=method).pvalue)
+    if len(nonzero) <= 13:
+        return float(wilcoxon(nonzero, method=PermutationMethod()).pvalue)
+    return float(wilcoxon(nonzero, method="exact").pvalue)

@@ -1,69 +1,42 @@
-"""Tables as objects: cells that hold a text for people and numbers for machines. `render` turns them into files."""
+"""The tables of scores and verdicts; `all_tables` is every table that goes to a file."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from math import isinf, isnan
-from typing import Literal
-
-import pandas as pd
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isinf
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
-from analysis.records import Results, run_frame
+from analysis.cells import NOTHING, Cell, Column, Row, Table, number_or_none, text_cell, text_column, two_decimals
+from analysis.cost import cost_table
+from analysis.records import Results
 from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
 from benchmarks.registry import Benchmark
 
-Value = float | int | str | None
-NOTHING = "-"
 NOT_IN_THE_PAPER = "not in paper"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What is read in Markdown and in the terminal, and the values that a CSV file holds instead."""
-
-    text: str
-    values: tuple[Value, ...]
-    mark: Literal["best", "worst"] | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading, and one heading for each value of its cells."""
-
-    name: str
-    values: tuple[str, ...]
-    is_number: bool = True
-
-
-Row = tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows in sections, under a title, above its notes. `name` is the file's."""
-
-    name: str
-    title: str
-    caption: str
-    columns: tuple[Column, ...]
-    sections: tuple[tuple[Row, ...], ...]
-    notes: tuple[str, ...] = ()
+def all_tables(results: Results, aggregated: Sequence[BenchmarkResult]) -> tuple[Table, ...]:
+    """Every table that is written to a file."""
+    return (
+        *map(benchmark_table, aggregated),
+        summary_table(aggregated),
+        cost_table(results.records, aggregated),
+    )
 
 
 def benchmark_table(result: BenchmarkResult) -> Table:
     """Every domain of one benchmark: means over seeds, and the differences to the baseline paired by seed."""
     benchmark = result.benchmark
     columns = (
-        _text_column("method"),
+        text_column("method"),
         *(Column(domain, (domain, f"{domain} std")) for domain in result.columns),
         _difference_column(f"{benchmark.train_domain} difference"),
         _difference_column(f"{ZERO_SHOT} difference"),
-        _text_column("seeds"),
+        text_column("seeds"),
     )
     rows = [
         (
-            _text(method.method),
+            text_cell(method.method),
             *(_mean(method, column) for column in result.columns),
             _difference(method, method.train, result.baseline),
             _difference(method, method.zero_shot, result.baseline),
@@ -90,18 +63,18 @@ def overview_table(result: BenchmarkResult) -> Table:
     benchmark = result.benchmark
     shown = (benchmark.train_domain, ZERO_SHOT)
     columns = (
-        _text_column("method"),
+        text_column("method"),
         *(Column(name, (name, f"{name} std")) for name in shown),
         _difference_column("difference"),
-        _text_column("ours"),
-        _text_column("paper"),
-        _text_column("agreement"),
-        _text_column("seeds"),
+        text_column("ours"),
+        text_column("paper"),
+        text_column("agreement"),
+        text_column("seeds"),
     )
     run = [method for method in result.methods if method.seeds]
     rows = [
         (
-            _text(method.method),
+            text_cell(method.method),
             *(_mean(method, name) for name in shown),
             _difference(method, method.zero_shot, result.baseline),
             *_verdicts(method, method.zero_shot, result.baseline),
@@ -121,7 +94,7 @@ def overview_table(result: BenchmarkResult) -> Table:
 
 def summary_table(results: Sequence[BenchmarkResult]) -> Table:
     """Every benchmark and method: difference to the baseline, our verdict, the paper's, and whether they agree."""
-    columns = [_text_column("benchmark"), _text_column("method"), _text_column("seeds")]
+    columns = [text_column("benchmark"), text_column("method"), text_column("seeds")]
     for where in (ZERO_SHOT, "training domain"):
         columns += [
             _difference_column(f"{where} difference"),
@@ -133,7 +106,7 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
     for result in results:
         rows = []
         for method in result.methods:
-            cells = [_text(result.benchmark.name), _text(method.method), _seeds(method, result)]
+            cells = [text_cell(result.benchmark.name), text_cell(method.method), _seeds(method, result)]
             for outcome in (method.zero_shot, method.train):
                 ours, paper, agrees = _verdicts(method, outcome, result.baseline)
                 cells += [_difference(method, outcome, result.baseline), ours, _with_numbers(paper, outcome), agrees]
@@ -153,9 +126,9 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
 
 
 VERDICT_NOTE = (
-    "Ours: better or worse if the interval excludes 0; a single seed gives a sign only. Paper: by its printed means, in "
-    "how many of its comparable columns (their differences in brackets); mixed 1/2 is better in one of two, worse in "
-    "the other. Undecided: only one of the two saw a difference."
+    "Ours: better or worse if the interval excludes 0; a single seed gives a sign only. Paper: by its printed means, "
+    "in how many of its comparable columns (their differences in brackets); mixed 1/2 is better in one of two, worse "
+    "in the other. Undecided: only one of the two saw a difference."
 )
 
 
@@ -171,95 +144,19 @@ def conclusions(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
     )
 
 
-_STEP_FIELDS = ("first", "median", "maximum", "last")
-
-
-def cost_table(results: Results, aggregated: Sequence[BenchmarkResult]) -> Table:
-    """What a method costs and how far it steps: passes, time, memory, the size of d and the norm of epsilon."""
-    runs = run_frame(results.records)
-    columns = (
-        _text_column("benchmark"),
-        _text_column("method"),
-        Column("passes", ("forward", "backward")),
-        Column("time", ("train seconds", "time ratio", "time ratio pairs")),
-        Column("MiB", ("peak memory MiB",)),
-        *(Column(heading, (f"d {field}",)) for heading, field in zip(_D_HEADINGS, _STEP_FIELDS, strict=True)),
-        Column("norm of ε", tuple(f"epsilon {field}" for field in _STEP_FIELDS)),
-        Column("zero", ("degenerate steps",)),
-    )
-    sections = [
-        tuple(
-            _cost_row(runs.loc[result.benchmark.name], result, method.method)
-            for method in result.methods
-            if method.seeds
-        )
-        for result in aggregated
-    ]
-    return Table(
-        name="cost",
-        title="Cost, and the size of the radius",
-        caption="Medians over seeds. The size of d (a radius for TRAM, a penalty for TRPO, R3F, MESA) decides what a method does.",
-        columns=columns,
-        sections=tuple(sections),
-        notes=(
-            "passes: forward/backward of a step, counted. time: training time over the baseline's of the same seed; runs "
-            "share a machine, so it is rough. d: first, median, largest and last step. norm of ε: median step. "
-            "zero: steps without a perturbation because d, the gradient or its norm was zero or not finite.",
-        ),
-    )
-
-
-_D_HEADINGS = ("d first", "median", "max", "last")
-
-
-def _cost_row(runs: pd.DataFrame, result: BenchmarkResult, method: str) -> Row:
-    own = runs.loc[method]
-    median = own.median()
-    has_baseline = result.baseline in runs.index.get_level_values("method")
-    ratios = (
-        (own["train_seconds"] / runs.loc[result.baseline]["train_seconds"]).dropna() if has_baseline else pd.Series()
-    )
-    ratio = float(ratios.median()) if len(ratios) else None
-    passes = sorted({(int(f), int(b)) for f, b in zip(own["forward"], own["backward"], strict=True)})
-    memory = float(median["peak_memory_bytes"]) / 2**20
-    epsilon = tuple(_number_or_none(median[f"epsilon_{field}"]) for field in _STEP_FIELDS)
-    degenerate = float(median["degenerate_steps"])
-    return (
-        _text(result.benchmark.name),
-        _text(method),
-        Cell(", ".join(f"{f}/{b}" for f, b in passes), passes[-1]),
-        Cell(
-            NOTHING if ratio is None else f"{ratio:.2f}x",
-            (float(median["train_seconds"]), ratio, len(ratios)),
-        ),
-        Cell(f"{memory:.0f}", (memory,)),
-        *(_small(_number_or_none(median[f"d_{field}"])) for field in _STEP_FIELDS),
-        replace(_small(epsilon[1]), values=epsilon),
-        Cell(f"{degenerate:g}" if epsilon[1] is not None else NOTHING, (degenerate,)),
-    )
-
-
 def _unit(benchmark: Benchmark) -> str:
     return "Perplexity (lower is better)" if benchmark.lower_is_better else "Accuracy in percent (higher is better)"
-
-
-def _text_column(name: str) -> Column:
-    return Column(name, (name,), is_number=False)
 
 
 def _difference_column(name: str) -> Column:
     return Column(name, (name, f"{name} half width", f"{name} pairs", f"{name} Wilcoxon p"))
 
 
-def _text(text: str) -> Cell:
-    return Cell(text, (text,))
-
-
 def _mean(method: MethodResult, column: str) -> Cell:
     if not method.seeds:
         return Cell("not run", (None, None))
     mean, std = method.mean[column], method.std[column]
-    return Cell(f"{mean:.2f}", (mean, _number_or_none(std)))
+    return Cell(f"{mean:.2f}", (mean, number_or_none(std)))
 
 
 def _difference(method: MethodResult, outcome: Outcome, baseline: str) -> Cell:
@@ -271,9 +168,9 @@ def _difference(method: MethodResult, outcome: Outcome, baseline: str) -> Cell:
     if outcome.interval is None:
         return Cell(f"no {baseline} run", nothing)
     mean, half_width, pairs = outcome.interval.mean, outcome.interval.half_width, outcome.interval.n
-    text = _two_decimals(mean, "+")
+    text = two_decimals(mean, "+")
     if not isinf(half_width):
-        text += f" ± {_two_decimals(half_width)}"
+        text += f" ± {two_decimals(half_width)}"
     if pairs < len(method.seeds):
         text += f" ({pairs} {'pair' if pairs == 1 else 'pairs'})"
     p = wilcoxon_p(list(outcome.differences.values()))
@@ -289,18 +186,16 @@ def _seeds(method: MethodResult, result: BenchmarkResult) -> Cell:
 
 def _verdicts(method: MethodResult, outcome: Outcome, baseline: str) -> tuple[Cell, Cell, Cell]:
     if method.method == baseline:
-        return _text("baseline"), _text("baseline"), _text(NOTHING)
-    if outcome.verdict is not None:
-        ours = str(outcome.verdict)
-    else:
-        ours = "no pair" if method.seeds else "not run"
+        return text_cell("baseline"), text_cell("baseline"), text_cell(NOTHING)
+    missing = "no pair" if method.seeds else "not run"
+    ours = str(outcome.verdict) if outcome.verdict else missing
     paper = str(outcome.published) if outcome.published else NOT_IN_THE_PAPER
-    return _text(ours), _text(paper), _text(outcome.agreement or NOTHING)
+    return text_cell(ours), text_cell(paper), text_cell(outcome.agreement or NOTHING)
 
 
 def _with_numbers(paper: Cell, outcome: Outcome) -> Cell:
     """The paper's verdict with the differences that it stands for."""
-    differences = ", ".join(_two_decimals(difference, "+") for difference in outcome.published_differences)
+    differences = ", ".join(two_decimals(difference, "+") for difference in outcome.published_differences)
     return Cell(f"{paper.text} ({differences})" if differences else paper.text, (*paper.values, differences or None))
 
 
@@ -332,24 +227,3 @@ def _mark_notes(result: BenchmarkResult) -> tuple[str, ...]:
 def _not_run(result: BenchmarkResult) -> tuple[str, ...]:
     missing = [method.method for method in result.methods if not method.seeds]
     return (f"Not run: {', '.join(missing)}.",) if missing else ()
-
-
-def _two_decimals(number: float, sign: Literal["+", ""] = "") -> str:
-    """Two decimals, but one significant digit where those would read as zero and the number is not."""
-    if number == 0:
-        return "0.00"
-    return f"{number:{sign}.1g}" if abs(number) < 0.005 else f"{number:{sign}.2f}"
-
-
-def _small(number: float | None) -> Cell:
-    return Cell(NOTHING if number is None else f"{number:.2g}", (number,))
-
-
-def _number_or_none(number: float) -> float | None:
-    return None if isnan(number) else float(number)
-
-
-def all_tables(results: Results, aggregated: Iterable[BenchmarkResult]) -> tuple[Table, ...]:
-    """Every table that is written to a file."""
-    aggregated = list(aggregated)
-    return (*map(benchmark_table, aggregated), summary_table(aggregated), cost_table(results, aggregated))

@@ -100,14 +100,16 @@ def caveat_sentence(comparisons: Iterable[Compared]) -> str:
     compared = _comparable(comparisons)
     single = sum(ours.pairs == 1 for ours, _ in compared)
     repeated = len(compared) - single
-    parts = ["Miniature models and data may disagree with the paper without refuting it, and agree without confirming it."]
+    parts = [
+        "Miniature models and data may disagree with the paper without refuting it, and agree without confirming it."
+    ]
     if single:
         which = "All comparisons rest" if not repeated else f"{single} of {len(compared)} comparisons rest"
         parts.append(f"{which} on a single seed, which gives a sign and cannot settle anything.")
     if repeated:
         chance = repeated * (1 - CONFIDENCE)
         parts.append(
-            f"Intervals are not corrected for their number: of {repeated}, about {chance:.1f} would exclude 0 by chance."
+            f"Intervals are not corrected for their number: about {chance:.1f} of {repeated} would exclude 0 by chance."
         )
     return " ".join(parts)
 

@@ -37,9 +37,10 @@ def environment(device: torch.device) -> dict[str, str | int | bool | None]:
     }
 
 
+# Both are asked once per process: the code that runs is the code that was there when it was imported.
 @cache
 def git_commit() -> str | None:
-    """The commit of the code, None where there is no repository. Asked once: the code that runs was read at the start."""
+    """The commit of the code; None where there is no repository."""
     return _git("rev-parse", "HEAD")
 
 

@@ -119,9 +119,9 @@ class _Pool:
             worker.connection.close()
 
     def _give_work(self) -> None:
-        for job in [job for job in self._pending if job.needs in self._failures]:
-            self._pending.remove(job)
-            self._fail(Failure(job, f"not started, as {job.needs} failed"))
+        for lost in [job for job in self._pending if job.needs in self._failures]:
+            self._pending.remove(lost)
+            self._fail(Failure(lost, f"not started, as {lost.needs} failed"))
         while (idle := self._idle_worker()) and (job := self._next_job()):
             self._pending.remove(job)
             idle.job = job
@@ -141,30 +141,30 @@ class _Pool:
         return idle
 
     def _listen(self, worker: "_Worker") -> None:
-        assert worker.job is not None
+        job = worker.job
+        assert job is not None
         try:
             kind, *content = worker.connection.recv()
         except (EOFError, ConnectionError):
-            self._bury(worker)
+            self._bury(worker, job)
             return
         if kind == "progress":
-            self._display.progressed(worker.job, *content)
+            self._display.progressed(job, *content)
             return
-        job, worker.job = worker.job, None
+        worker.job = None
         if kind == "failed":
             self._fail(Failure(job, *content))
             return
         self._unfinished.remove(job.name)
         self._display.succeeded(job, *content)
 
-    def _bury(self, worker: "_Worker") -> None:
-        assert worker.job is not None
+    def _bury(self, worker: "_Worker", job: Job) -> None:
         worker.process.join()
         self._workers.remove(worker)
         code = worker.process.exitcode or 0
         cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         hint = " (is the memory full? try fewer --jobs)" if code == -signal.SIGKILL else ""
-        self._fail(Failure(worker.job, f"its process was ended {cause}{hint}", worker.last_words()))
+        self._fail(Failure(job, f"its process was ended {cause}{hint}", worker.last_words()))
 
     def _fail(self, failure: Failure) -> None:
         self._unfinished.remove(failure.job.name)

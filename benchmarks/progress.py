@@ -67,9 +67,7 @@ class Board:
     A job is expected to take its cost times the seconds per cost of the finished jobs of its kind, else of its stage.
     """
 
-    def __init__(
-        self, jobs: list[Job], workers: int, view: View, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, jobs: list[Job], workers: int, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         self._stages: dict[str, list[Job]] = {}
         for job in jobs:
             self._stages.setdefault(job.stage, []).append(job)

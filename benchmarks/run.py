@@ -65,9 +65,7 @@ def execute(run: Run, results: Path, report: Report) -> Record:
         degenerate_steps=training.degenerate_steps,
         selected_step=training.selected_step,
         passes=Passes(**training.passes._asdict()),
-        seconds=Seconds(
-            prepare=prepared - started, train=training.seconds, evaluate=time.perf_counter() - trained
-        ),
+        seconds=Seconds(prepare=prepared - started, train=training.seconds, evaluate=time.perf_counter() - trained),
         peak_memory_bytes=peak_memory_bytes(device),
         revisions=dict(task.revisions),
         environment=environment(device),
@@ -108,12 +106,15 @@ def described(value: Any) -> Any:
 
 
 def curve_lines(training: Training, recipe: Recipe) -> str:
-    """One JSON object per step: step, learning rate, the curves' values, validation nll where it was measured."""
+    """One JSON object per step: step, learning rate, the curves' values, validation nll where it was measured.
+
+    A value that is not finite (the distance of a degenerate step) is null.
+    """
     lines = []
     for step in range(1, recipe.steps + 1):
-        line: dict[str, float | None] = {"step": step, "lr": recipe.lr * lr_factor(recipe, step - 1)}
-        line |= {name: values[step - 1] for name, values in training.curves.items()}
+        values = {name: curve[step - 1] for name, curve in training.curves.items()}
         if step in training.validation_nll:
-            line["validation_nll"] = training.validation_nll[step]
-        lines.append({name: value if math.isfinite(value) else None for name, value in line.items()})
-    return "".join(json.dumps(line) + "\n" for line in lines)
+            values["validation_nll"] = training.validation_nll[step]
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        lines.append(json.dumps({"step": step, "lr": recipe.lr * lr_factor(recipe, step - 1), **finite}) + "\n")
+    return "".join(lines)

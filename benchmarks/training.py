@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -119,11 +120,10 @@ def batch_indices(examples: int, batch_size: int, steps: int, seed: int) -> Iter
 
 
 def training_batches(task: Task, recipe: Recipe, seed: int) -> Iterator[Batch]:
-    indices = batch_indices(len(task.train), recipe.batch_size, recipe.steps, seed)  # type: ignore[arg-type]
-    # A loader without a generator of its own draws from the global one: dropout would depend on how often that happens.
-    return iter(
-        DataLoader(task.train, batch_sampler=indices, collate_fn=task.collate, generator=torch.Generator())  # type: ignore[arg-type]
-    )
+    examples = len(cast(Sized, task.train))
+    order = batch_indices(examples, recipe.batch_size, recipe.steps, seed)
+    # A loader without a generator of its own draws from the global one, which dropout uses.
+    return iter(DataLoader(task.train, batch_sampler=order, collate_fn=task.collate, generator=torch.Generator()))
 
 
 def micro_batches(batch: Batch, count: int) -> list[Batch]:
@@ -164,7 +164,9 @@ def counted_passes(model: nn.Module) -> Iterator[PassCount]:
         reached[name] += 1
 
     handles = [model.register_forward_pre_hook(called)]
-    handles += [param.register_hook(partial(reach, name)) for name, param in model.named_parameters() if name in reached]
+    handles += [
+        param.register_hook(partial(reach, name)) for name, param in model.named_parameters() if name in reached
+    ]
     try:
         yield count
     finally:

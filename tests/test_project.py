@@ -166,6 +166,7 @@ def test_uv_is_told_what_pip_is_told(tmp_path: Path) -> None:
     """Runs the script with a pip that is set up by file and by variable, and a uv that prints what it is told."""
     (tmp_path / "pip.conf").write_text(PIP_CONFIGURATION)
     (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "__init__.py").touch()
     (tmp_path / "uv" / "__main__.py").write_text(
         "import json, os, sys; print(json.dumps([sys.argv[1:], {**os.environ}]))"
     )
@@ -176,7 +177,7 @@ def test_uv_is_told_what_pip_is_told(tmp_path: Path) -> None:
         "PIP_INDEX_URL": "https://variable.example/root",
         "SSL_CERT_FILE": "said-to-uv.pem",
     }
-    command = [sys.executable, ROOT / ".ci" / "uv_as_pip.py", "pip", "sync"]
+    command = [sys.executable, str(ROOT / ".ci" / "uv_as_pip.py"), "pip", "sync"]
     outcome = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     arguments, told = json.loads(outcome.stdout)
     assert arguments == ["pip", "sync"]

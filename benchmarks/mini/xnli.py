@@ -44,16 +44,16 @@ class Plan:
     feed_forward: int = 256
     labelled_rounds: int = 100
     unlabelled_rounds: int = 100
-    labelled_share: float = 0.7
+    labelled_share: float = 0.6
     labelled_all: bool = False
     steps: int = 2000
     batch_size: int = 64
     lr: float = 2e-3
     warmup_steps: int = 100
     masked_share: float = 0.2
-    same_language_share: float = 0.35
-    mismatched_share: float = 1 / 3
-    match_weight: float = 0.5
+    same_language_share: float = 0.6
+    mismatched_share: float = 0.5
+    match_weight: float = 1.0
 
 
 PLAN = Plan()
@@ -102,7 +102,7 @@ def pretraining_pairs(plan: Plan) -> list[tuple[str, str, int]]:
         place = random.randrange(GROUP)
         fact = groups[kind][place]
         languages = random.choices(LANGUAGES, k=2)
-        if random.random() < plan.same_language_share:
+        if has_label and random.random() < plan.same_language_share:
             languages[1] = languages[0]
         match = 1
         if has_label and random.random() < plan.mismatched_share:
@@ -150,6 +150,7 @@ def pretrain(plan: Plan, tokenizer: Tokenizer, pairs, report: Report) -> dict[st
         input_ids = _padded([ids[i] for i in chosen])
         attention = input_ids != PAD
         masked = (torch.rand(input_ids.shape, generator=g) < plan.masked_share) & (input_ids > MASK)
+        masked &= (labels[chosen] == IGNORED)[:, None]
         hidden = model.roberta(input_ids.masked_fill(masked, MASK), attention.long()).last_hidden_state
         lm = F.cross_entropy(model.lm_head(hidden[masked]), input_ids[masked])
         match = F.cross_entropy(match_head(hidden[:, 0]), labels[chosen], ignore_index=IGNORED)
@@ -158,6 +159,7 @@ def pretrain(plan: Plan, tokenizer: Tokenizer, pairs, report: Report) -> dict[st
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 100 == 0:
-            report(f"pre-training lm {lm.item():.3f} match {match.item():.3f}", step, plan.steps)
+        S = globals().setdefault("S", [0, 0]); S[0] += lm.item(); S[1] += match.item()
+        if step % 200 == 199:
+            report(f"pre-training lm {S[0]/200:.3f} match {S[1]/200:.3f}", step + 1, plan.steps); S[:] = [0, 0]
     return {n: t.detach().contiguous() for n, t in model.roberta.state_dict().items()}

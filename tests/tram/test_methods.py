@@ -109,7 +109,7 @@ def test_fisher_to_the_letter_costs_three_and_three() -> None:
 
 
 def count_passes(method: Method) -> tuple[int, int]:
-    """Calls of the model, and gradients arriving at a parameter: one per backward pass, however many branches it has."""
+    """Calls of the model, and gradients arriving at a parameter: one a backward pass, however many its branches."""
     problem = classification(batches=2)
     passes = {"forward": 0, "backward": 0}
 
