@@ -61,6 +61,20 @@ class BenchmarkResult:
         return self.benchmark.recipe.base_optimizer
 
     @property
+    def run(self) -> tuple[MethodResult, ...]:
+        return tuple(method for method in self.methods if method.seeds)
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        return tuple(method.method for method in self.methods if not method.seeds)
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """The methods whose means may be compared: those run with every seed that any was run with."""
+        seeds = {seed for method in self.methods for seed in method.seeds}
+        return tuple(method.method for method in self.methods if set(method.seeds) == seeds)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         return (*self.benchmark.domains, ZERO_SHOT)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
+Mark = Literal["best", "worst"]
 Value = float | int | str | None
 NOTHING = "-"
 
@@ -14,7 +15,7 @@ class Cell:
 
     text: str
     values: tuple[Value, ...]
-    mark: Literal["best", "worst"] | None = None
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
     for result in results:
         name = result.benchmark.name
         baseline = grouped.get((name, result.baseline), {})
-        run = [method.method for method in result.methods if method.seeds]
-        sections.append(tuple(_row(name, method, grouped[name, method], baseline) for method in run))
+        methods = [method.method for method in result.run]
+        sections.append(tuple(_row(name, method, grouped[name, method], baseline) for method in methods))
     return Table(
         name="cost",
         title="Cost, and the size of the radius",

@@ -20,8 +20,12 @@ from analysis.methods import in_order
 
 # Okabe and Ito's colours stay apart for every kind of colour vision; the markers' shapes say the same again.
 COLORS = {"better": "#0072B2", "worse": "#D55E00", "no difference seen": "#555555", "mixed": "#555555"}
+SEED_COLOR = "#aaaaaa"
 PAPER_MARKERS = {"better": "^", "worse": "v", "mixed": "D", "no difference seen": "s"}
 WORSE_TO_BETTER = LinearSegmentedColormap.from_list("worse to better", (COLORS["worse"], "#f7f7f7", COLORS["better"]))
+
+PAPER_PLACE = 1.06
+"""Where the paper's verdicts stand, in widths of the panel."""
 
 WIDTH = 8.5
 """Inches. A README shows the figure some 850 pixels wide: 9 points are then about 12 pixels."""
@@ -55,8 +59,8 @@ def encode(figure: Figure, kind: Literal["png", "pdf"]) -> bytes:
 @rc_context(STYLE)
 def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
     """A panel per benchmark: zero-shot average against the baseline, seeds, mean, 95% interval, the paper's verdict."""
-    columns = min(3, len(results))
-    rows = _rows(results, columns)
+    rows = _rows(results)
+    columns = max(map(len, rows))
     # Titles and labels take the room of four methods, the legend that of eight.
     heights = [max(len(_methods_run(row)), 8) + 4 for row in rows]
     figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.5), layout="constrained")
@@ -78,8 +82,7 @@ def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
 @rc_context(STYLE)
 def draw_domains(results: Sequence[BenchmarkResult]) -> Figure:
     """A panel per benchmark: the difference of every method in every domain as a colour, the training domain first."""
-    columns = 3 if len(results) > 2 else len(results)
-    rows = _rows(results, columns)
+    rows = _rows(results)
     heights = [len(_methods_run(row)) + 6 for row in rows]
     figure = Figure(figsize=(WIDTH, 0.19 * sum(heights) + 0.4), layout="constrained")
     grid = figure.add_gridspec(len(rows), 1, height_ratios=heights)
@@ -98,13 +101,19 @@ FIGURES: dict[str, Callable[[Sequence[BenchmarkResult]], Figure]] = {
 }
 
 
-def _rows(results: Sequence[BenchmarkResult], columns: int) -> list[Sequence[BenchmarkResult]]:
-    return [results[start : start + columns] for start in range(0, len(results), columns)]
+def _rows(results: Sequence[BenchmarkResult]) -> list[list[BenchmarkResult]]:
+    """Up to three panels a row, of benchmarks that share their baseline and so their methods."""
+    rows: list[list[BenchmarkResult]] = []
+    for result in results:
+        if not rows or len(rows[-1]) == 3 or rows[-1][0].baseline != result.baseline:
+            rows.append([])
+        rows[-1].append(result)
+    return rows
 
 
 def _methods_run(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
     """The methods that any of these benchmarks has run: the lines that a row of panels shares."""
-    return in_order(method.method for result in results for method in result.methods if method.seeds)
+    return in_order(method.method for result in results for method in result.run)
 
 
 def _gain(result: BenchmarkResult) -> int:
@@ -125,7 +134,7 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
     axes.axvline(0, color="#888888", linewidth=1, zorder=1)
     limit = _limit(result)
     axes.set_xlim(-limit, limit)
-    axes.text(_PAPER, -0.03, "paper", transform=axes.transAxes, fontsize=8.5, ha="center", va="top")
+    axes.text(PAPER_PLACE, -0.03, "paper", transform=axes.transAxes, fontsize=8.5, ha="center", va="top")
     by_name = {method.method: method for method in result.methods}
     for line, name in enumerate(methods):
         if name == result.baseline:
@@ -138,9 +147,6 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
         if name in by_name:
             _draw_paper(axes, line, by_name[name])
 
-
-_PAPER = 1.06
-"""Where the paper's verdicts stand, in widths of the panel."""
 
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "backgroundcolor": "white"}
 
@@ -159,7 +165,7 @@ def _draw_method(axes: Axes, line: int, method: MethodResult, gain: int, limit: 
         axes.errorbar(mean, line, fmt="o", markerfacecolor="white", **style)
         return
     seeds = [gain * difference for difference in outcome.differences.values()]
-    axes.plot(seeds, [line + 0.27] * len(seeds), "o", color="#aaaaaa", markersize=3, markeredgewidth=0, zorder=2)
+    axes.plot(seeds, [line + 0.27] * len(seeds), "o", color=SEED_COLOR, markersize=3, markeredgewidth=0, zorder=2)
     axes.errorbar(mean, line, xerr=half_width, fmt="o", **style)
 
 
@@ -175,7 +181,7 @@ def _draw_paper(axes: Axes, line: int, method: MethodResult) -> None:
     if paper is None:
         return
     axes.plot(
-        _PAPER,
+        PAPER_PLACE,
         line,
         marker=PAPER_MARKERS[paper.direction],
         color=COLORS[paper.direction],
@@ -213,7 +219,7 @@ def _overview_legend() -> list[Line2D]:
         entry("worse", "o", worse, line="-"),
         entry("no difference seen", "o", neither, line="-"),
         entry("one seed: a sign only", "o", neither, face="white"),
-        entry("each seed", "o", "#aaaaaa"),
+        entry("each seed", "o", SEED_COLOR),
         entry("off the axis", ">", neither),
         entry("paper: better", "^", better, face="white"),
         entry("paper: worse", "v", worse, face="white"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.record import Record, read_records
+from benchmarks.record import Record, RecordError, read_record, record_paths
 from benchmarks.registry import BENCHMARKS
 
 
@@ -27,17 +27,20 @@ class Results:
 def load(folder: Path) -> Results:
     """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had."""
     if not folder.is_dir():
-        raise ResultsError(f"no folder {folder}{_nearest(folder)}. `make reproduce` makes results.")
+        raise ResultsError(f"no folder {folder}: {_nearest(folder)}`make reproduce` makes results.")
+    records, left_out = [], []
     # Records are checked against the last four parts of their path, which "." and ".." hide.
-    found, errors = read_records(folder.resolve() if folder.name in ("", "..") else folder)
-    left_out = [str(error) for error in errors]
-    records = []
-    for record in found:
+    for path in record_paths(folder.resolve() if folder.name in ("", "..") else folder):
+        try:
+            record = read_record(path)
+        except RecordError as error:
+            left_out.append(str(error))
+            continue
         problem = contradiction(record)
         if problem is None:
             records.append(record)
         else:
-            left_out.append(f"{record.run.path(folder.parent)}: {problem}")
+            left_out.append(f"{path}: {problem}")
     suites = sorted({record.suite for record in records})
     if len(suites) > 1:
         raise ResultsError(
@@ -74,4 +77,4 @@ def _nearest(folder: Path) -> str:
         return ""
     siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()]
     near = difflib.get_close_matches(folder.name, siblings, n=1)
-    return f"; did you mean {folder.parent / near[0]}?" if near else ""
+    return f"did you mean {folder.parent / near[0]}? " if near else ""

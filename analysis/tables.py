@@ -1,11 +1,10 @@
 """The tables of scores and verdicts; `all_tables` is every table that goes to a file."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isinf
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
-from analysis.cells import NOTHING, Cell, Column, Row, Table, number_or_none, text_cell, text_column, two_decimals
+from analysis.cells import NOTHING, Cell, Column, Mark, Table, number_or_none, text_cell, text_column, two_decimals
 from analysis.cost import cost_table
 from analysis.records import Results
 from analysis.statistics import wilcoxon_p
@@ -34,16 +33,17 @@ def benchmark_table(result: BenchmarkResult) -> Table:
         _difference_column(f"{ZERO_SHOT} difference"),
         text_column("seeds"),
     )
-    rows = [
+    means = [_means(result, column) for column in result.columns]
+    rows = tuple(
         (
             text_cell(method.method),
-            *(_mean(method, column) for column in result.columns),
-            _difference(method, method.train, result.baseline),
-            _difference(method, method.zero_shot, result.baseline),
+            *(cells[method.method] for cells in means),
+            _difference(method, method.train, result),
+            _difference(method, method.zero_shot, result),
             _seeds(method, result),
         )
-        for method in result.methods
-    ]
+        for method in result.run
+    )
     return Table(
         name=benchmark.name,
         title=f"{benchmark.name}: {benchmark.title}",
@@ -53,8 +53,8 @@ def benchmark_table(result: BenchmarkResult) -> Table:
             "with the half width of the 95% t interval."
         ),
         columns=columns,
-        sections=(_with_marks(rows, result),),
-        notes=_mark_notes(result),
+        sections=(rows,),
+        notes=_gaps(result),
     )
 
 
@@ -71,24 +71,24 @@ def overview_table(result: BenchmarkResult) -> Table:
         text_column("agreement"),
         text_column("seeds"),
     )
-    run = [method for method in result.methods if method.seeds]
-    rows = [
+    means = [_means(result, column) for column in shown]
+    rows = tuple(
         (
             text_cell(method.method),
-            *(_mean(method, name) for name in shown),
-            _difference(method, method.zero_shot, result.baseline),
+            *(cells[method.method] for cells in means),
+            _difference(method, method.zero_shot, result),
             *_verdicts(method, method.zero_shot, result.baseline),
             _seeds(method, result),
         )
-        for method in run
-    ]
+        for method in result.run
+    )
     return Table(
         name=benchmark.name,
         title=f"{benchmark.name}: {benchmark.title}",
         caption=f"{_unit(benchmark)}; {ZERO_SHOT}, its difference to {result.baseline} and the verdicts on it",
         columns=columns,
-        sections=(_with_marks(rows, replace(result, methods=tuple(run))),),
-        notes=(*_not_run(result), *_mark_notes(result)),
+        sections=(rows,),
+        notes=_gaps(result),
     )
 
 
@@ -105,11 +105,11 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
     sections = []
     for result in results:
         rows = []
-        for method in result.methods:
+        for method in result.run:
             cells = [text_cell(result.benchmark.name), text_cell(method.method), _seeds(method, result)]
             for outcome in (method.zero_shot, method.train):
                 ours, paper, agrees = _verdicts(method, outcome, result.baseline)
-                cells += [_difference(method, outcome, result.baseline), ours, _with_numbers(paper, outcome), agrees]
+                cells += [_difference(method, outcome, result), ours, _with_numbers(paper, outcome), agrees]
             rows.append(tuple(cells))
         sections.append(tuple(rows))
     return Table(
@@ -121,7 +121,7 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
         ),
         columns=tuple(columns),
         sections=tuple(sections),
-        notes=(VERDICT_NOTE, *conclusions(results)),
+        notes=(*_not_run(results), VERDICT_NOTE, *conclusions(results)),
     )
 
 
@@ -152,21 +152,28 @@ def _difference_column(name: str) -> Column:
     return Column(name, (name, f"{name} half width", f"{name} pairs", f"{name} Wilcoxon p"))
 
 
-def _mean(method: MethodResult, column: str) -> Cell:
-    if not method.seeds:
-        return Cell("not run", (None, None))
-    mean, std = method.mean[column], method.std[column]
-    return Cell(f"{mean:.2f}", (mean, number_or_none(std)))
+def _means(result: BenchmarkResult, column: str) -> dict[str, Cell]:
+    """By method, the best and the worst marked among the complete, ties included; a column of equals has no marks."""
+    texts = {method.method: f"{method.mean[column]:.2f}" for method in result.run}
+    ranked = sorted({texts[method] for method in result.complete}, key=float, reverse=result.benchmark.lower_is_better)
+    marks: dict[str, Mark] = {ranked[0]: "worst", ranked[-1]: "best"} if len(ranked) > 1 else {}
+    return {
+        method.method: Cell(
+            text=texts[method.method],
+            values=(method.mean[column], number_or_none(method.std[column])),
+            mark=marks.get(texts[method.method]) if method.method in result.complete else None,
+        )
+        for method in result.run
+    }
 
 
-def _difference(method: MethodResult, outcome: Outcome, baseline: str) -> Cell:
+def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult) -> Cell:
     nothing = (None, None, 0, None)
-    if not method.seeds:
-        return Cell("not run", nothing)
-    if method.method == baseline:
+    if method.method == result.baseline:
         return Cell("baseline", nothing)
     if outcome.interval is None:
-        return Cell(f"no {baseline} run", nothing)
+        missing = f"no {result.baseline} run" if result.baseline in result.not_run else "no seed in common"
+        return Cell(missing, nothing)
     mean, half_width, pairs = outcome.interval.mean, outcome.interval.half_width, outcome.interval.n
     text = two_decimals(mean, "+")
     if not isinf(half_width):
@@ -179,16 +186,13 @@ def _difference(method: MethodResult, outcome: Outcome, baseline: str) -> Cell:
 
 def _seeds(method: MethodResult, result: BenchmarkResult) -> Cell:
     count, expected = len(method.seeds), len(result.seeds)
-    if count == 0:
-        return Cell("not run", (0,))
     return Cell(str(count) if count == expected else f"{count} of {expected}", (count,))
 
 
 def _verdicts(method: MethodResult, outcome: Outcome, baseline: str) -> tuple[Cell, Cell, Cell]:
     if method.method == baseline:
         return text_cell("baseline"), text_cell("baseline"), text_cell(NOTHING)
-    missing = "no pair" if method.seeds else "not run"
-    ours = str(outcome.verdict) if outcome.verdict else missing
+    ours = str(outcome.verdict) if outcome.verdict else "no pair"
     paper = str(outcome.published) if outcome.published else NOT_IN_THE_PAPER
     return text_cell(ours), text_cell(paper), text_cell(outcome.agreement or NOTHING)
 
@@ -199,31 +203,22 @@ def _with_numbers(paper: Cell, outcome: Outcome) -> Cell:
     return Cell(f"{paper.text} ({differences})" if differences else paper.text, (*paper.values, differences or None))
 
 
-def _with_marks(rows: Sequence[Row], result: BenchmarkResult) -> tuple[Row, ...]:
-    """The best and the worst of each column of scores, among the methods that have every seed."""
-    complete = [index for index, method in enumerate(result.methods) if len(method.seeds) == _most_seeds(result)]
-    marked = [list(row) for row in rows]
-    for column in range(1, len(rows[0])):
-        texts = {index: rows[index][column].text for index in complete}
-        if len(rows[0][column].values) != 2 or len(set(texts.values())) < 2:
-            continue
-        low, high = min(texts.values(), key=float), max(texts.values(), key=float)
-        best, worst = (low, high) if result.benchmark.lower_is_better else (high, low)
-        for index, text in texts.items():
-            if text in (best, worst):
-                marked[index][column] = replace(rows[index][column], mark="best" if text == best else "worst")
-    return tuple(tuple(row) for row in marked)
+def _gaps(result: BenchmarkResult) -> tuple[str, ...]:
+    """Why a method is not in the table, or has no mark."""
+    notes = []
+    if result.not_run:
+        notes.append(f"Not run: {', '.join(result.not_run)}.")
+    incomplete = [method.method for method in result.run if method.method not in result.complete]
+    if incomplete:
+        notes.append(f"Not ranked, for lack of seeds: {', '.join(incomplete)}.")
+    return tuple(notes)
 
 
-def _most_seeds(result: BenchmarkResult) -> int:
-    return max(len(method.seeds) for method in result.methods)
-
-
-def _mark_notes(result: BenchmarkResult) -> tuple[str, ...]:
-    incomplete = [method.method for method in result.methods if 0 < len(method.seeds) < _most_seeds(result)]
-    return (f"Not marked, for lack of seeds: {', '.join(incomplete)}.",) if incomplete else ()
-
-
-def _not_run(result: BenchmarkResult) -> tuple[str, ...]:
-    missing = [method.method for method in result.methods if not method.seeds]
-    return (f"Not run: {', '.join(missing)}.",) if missing else ()
+def _not_run(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
+    """One note for all the benchmarks that lack the same methods."""
+    benchmarks: dict[tuple[str, ...], list[str]] = {}
+    for result in results:
+        benchmarks.setdefault(result.not_run, []).append(result.benchmark.name)
+    return tuple(
+        f"Not run on {', '.join(names)}: {', '.join(methods)}." for methods, names in benchmarks.items() if methods
+    )

@@ -123,9 +123,14 @@ class _Pool:
             self._pending.remove(lost)
             self._fail(Failure(lost, f"not started, as {lost.needs} failed"))
         while (idle := self._idle_worker()) and (job := self._next_job()):
+            try:
+                idle.connection.send(job)
+            except OSError:
+                # Killed while it had nothing to do: nothing is lost, another takes the job.
+                self._workers.remove(idle)
+                continue
             self._pending.remove(job)
             idle.job = job
-            idle.connection.send(job)
             self._display.started(job)
 
     def _next_job(self) -> Job | None:

@@ -58,7 +58,7 @@ def execute(run: Run, results: Path, report: Report) -> Record:
     record = Record(
         **asdict(run),
         method_fields=described(method),
-        recipe=asdict(benchmark.recipe),
+        recipe={name: described(value) for name, value in asdict(benchmark.recipe).items()},
         metrics=metrics,
         distance=step_statistics(training.curves.get("distance")),
         perturbation_norm=step_statistics(training.curves.get("perturbation_norm")),

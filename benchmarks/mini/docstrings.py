@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
@@ -63,19 +63,19 @@ class Source:
         return hashlib.sha1(self.name.encode()).hexdigest()
 
 
-def versions(corpora: Sequence[Corpus]) -> dict[str, str]:
-    """The installed version of every distribution named. Raises ModuleNotFoundError naming all that are missing."""
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The installed version of every distribution. Raises ModuleNotFoundError naming all that are missing."""
     found: dict[str, str] = {}
     missing: list[str] = []
-    for name in dict.fromkeys(name for corpus in corpora for name in corpus.distributions):
+    for name in distributions:
         try:
             found[name] = platform.python_version() if name == STANDARD_LIBRARY else version(name)
         except PackageNotFoundError:
             missing.append(name)
     if missing:
         raise ModuleNotFoundError(
-            f"the corpora are the docstrings of packages, of which {', '.join(missing)} "
-            "cannot be found. Install what the benchmarks need: pip install '.[bench]'"
+            f"the corpora are the docstrings of packages, of which {', '.join(missing)} cannot be found. "
+            "Install what the benchmarks need: pip install '.[bench]'"
         )
     return found
 

@@ -9,16 +9,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.ft2font import FT2Font, LoadFlags
-from torch import Tensor
+from torch import Generator, Tensor
+
+from benchmarks.mini.shifts import Affine, to_bytes, to_float, uniform
 
 SANS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique")
 MONO = ("DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique")
 SERIF = ("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic")
 STIX = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta")
 COMPUTER_MODERN = ("cmb10", "cmr10", "cmss10", "cmti10", "cmtt10")
+FACES = (*SANS, *MONO, *SERIF, *STIX, *COMPUTER_MODERN)
 
 DIGITS = "0123456789"
-ARMENIAN = "ԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆ"
+ARMENIAN = "աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆ"
 GEORGIAN = "აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰ"
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzÆÐØÞßæðøþĦħŁłŊŋŒœƒ"
 GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρςστυφχψωϑϕϖϰϱ"
@@ -26,62 +29,59 @@ CYRILLIC = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯаб
 SYMBOLS = "!?&@#$%*+=<>/~()[]{}§¶†‡©®¿£¥€¢∂∑∏√∞∫≠≤≥≈≡∀∃∅∇∈∉∩∪⊂⊃⊕⊗⊥∧∨←↑→↓↔⇒⇔■□▲△▼◆◇○●★♠♣♥♦♪"
 
 SIDE = 56
-"""Side of a drawn glyph: twice that of an image, so that it can be turned and scaled before it is made small."""
+"""Side of a drawn glyph, in pixels: twice that of an image, so that it can be warped before it is made small."""
 INK = 40
-"""The longer side of the glyph itself, as MNIST fits a digit into 20 of 28 pixels."""
+"""The longer side of the glyph's own box; MNIST, in the same way, fits a digit into 20 of its 28 pixels."""
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Drawn glyphs: `images` (glyphs, 1, SIDE, SIDE) uint8, `labels` (glyphs,) int64 into `classes`."""
+    """`images` (glyphs, 1, SIDE, SIDE) uint8 and `labels` (glyphs,) int64: places in the characters asked for."""
 
     images: Tensor
     labels: Tensor
-    classes: tuple[str, ...]
 
 
-def _face(name: str) -> FT2Font:
-    face = FT2Font(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
-    face.set_size(64, 72)
-    return face
+def draw(faces: Iterable[str], characters: Sequence[str]) -> Glyphs:
+    """Every character in every face that has it, fitted into INK and centred."""
+    images, labels = [], []
+    for name in faces:
+        face = FT2Font(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
+        face.set_size(64, 72)
+        for label, character in enumerate(characters):
+            if _has(name, face, character):
+                images.append(_fitted(_bitmap(face, character)))
+                labels.append(label)
+    return Glyphs(to_bytes(torch.stack(images)), torch.tensor(labels))
 
 
-def _draw(face: FT2Font, character: str) -> Tensor | None:
-    """`character` fitted into INK and centred, (1, SIDE, SIDE) in [0, 1]; None where the face does not have it."""
-    # Computer Modern keeps TeX's own symbols at most code points: only its ASCII letters and digits are what they say.
-    is_tex = face.family_name.lower().startswith("cm")
-    if not face.get_char_index(ord(character)) or (is_tex and not (character.isascii() and character.isalnum())):
-        return None
+def _has(name: str, face: FT2Font, character: str) -> bool:
+    if name in COMPUTER_MODERN and not (character.isascii() and character.isalnum()):
+        return False  # its other code points hold whatever TeX keeps there
+    return face.get_char_index(ord(character)) != 0
+
+
+def _bitmap(face: FT2Font, character: str) -> Tensor:
+    """The character's ink, cut to its box, (height, width) in [0, 1]."""
     face.set_text(character, 0.0, flags=LoadFlags.NO_HINTING)
     face.draw_glyphs_to_bitmap(antialiased=True)
     bitmap = np.asarray(face.get_image())
     rows, columns = np.flatnonzero(bitmap.any(1)), np.flatnonzero(bitmap.any(0))
-    if not len(rows):
-        return None
-    ink = torch.from_numpy(bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32) / 255)
+    return to_float(torch.from_numpy(bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()))
+
+
+def _fitted(ink: Tensor) -> Tensor:
     height, width = (max(1, round(side * INK / max(ink.shape))) for side in ink.shape)
-    ink = F.interpolate(ink[None, None], (height, width), mode="bilinear", antialias=True)[0]
+    scaled = F.interpolate(ink[None, None], (height, width), mode="bilinear", antialias=True)[0]
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
-    return F.pad(ink, (left, SIDE - width - left, top, SIDE - height - top))
-
-
-def draw(faces: Iterable[str], characters: Sequence[str]) -> Glyphs:
-    """Every character in every face that has it; the class of a glyph is its place in `characters`."""
-    images, labels = [], []
-    for face in map(_face, faces):
-        for label, character in enumerate(characters):
-            image = _draw(face, character)
-            if image is not None:
-                images.append((image * 255).round().byte())
-                labels.append(label)
-    return Glyphs(torch.stack(images), torch.tensor(labels), tuple(characters))
+    return F.pad(scaled, (left, SIDE - width - left, top, SIDE - height - top))
 
 
 def distinct(characters: Sequence[str], similarity: float = 0.94) -> tuple[str, ...]:
-    """The characters that DejaVu Sans does not draw like an earlier one (cosine of the two images above `similarity`).
+    """The characters that DejaVu Sans does not draw like an earlier one that was kept.
 
-    Capital, small, Latin, Greek and Cyrillic forms of one shape count as one; so does what a digit or a letter of
-    another alphabet looks like, as O and 0 do not, but Latin u and Armenian ս do.
+    Alike means that the cosine of the two images is above `similarity`: capital and small forms of one shape (O o) are
+    alike, and so are Latin u and Armenian ս, or 3 and Cyrillic З; O and 0 are not.
     """
     glyphs = draw(SANS[:1], characters)
     shapes = F.normalize(glyphs.images.flatten(1).float(), dim=1)
@@ -89,4 +89,10 @@ def distinct(characters: Sequence[str], similarity: float = 0.94) -> tuple[str, 
     for index, alike in enumerate(shapes @ shapes.T > similarity):
         if not alike[kept].any():
             kept.append(index)
-    return tuple(characters[glyphs.labels[index]] for index in kept)
+    return tuple(characters[label] for label in glyphs.labels[kept].tolist())
+
+
+def vary(drawn: Tensor, warp: Affine, generator: Generator) -> Tensor:
+    """Drawn glyphs (images, 1, SIDE, SIDE) uint8, warped, halved in size and dimmed by up to 40%; float in [0, 1]."""
+    images = F.avg_pool2d(warp(to_float(drawn), generator), 2)
+    return images * uniform(len(images), 0.6, 1, generator).view(-1, 1, 1, 1)

@@ -99,6 +99,10 @@ class Pretraining:
     weight_decay: float = 0.01
     seed: int = 0
 
+    @property
+    def corpora(self) -> tuple[Corpus, ...]:
+        return (*self.domains, self.general)
+
 
 PRETRAINING = Pretraining()
 FINE_TUNING_DROPOUT = 0.1
@@ -156,9 +160,10 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 def _package_versions() -> dict[str, str]:
     """What each corpus was made from, as `sympy 1.14.0`."""
-    every = (*PRETRAINING.domains, PRETRAINING.general)
-    installed = docstrings.versions(every)
-    return {row.name: ", ".join(f"{name} {installed[name]}" for name in row.distributions) for row in every}
+    return {
+        corpus.name: ", ".join(f"{name} {number}" for name, number in docstrings.versions(corpus.distributions).items())
+        for corpus in PRETRAINING.corpora
+    }
 
 
 def _short_sha256(path: Path) -> str:
@@ -166,12 +171,12 @@ def _short_sha256(path: Path) -> str:
 
 
 def _key(*tools: str) -> dict[str, object]:
-    """All that determines the content of the cache: the recipe, the code, the text and the tools."""
-    recipe = PRETRAINING
+    """All that determines the content of the cache: the recipe, the code, the packages read and the tools."""
+    read = [name for corpus in PRETRAINING.corpora for name in corpus.distributions]
     return {
-        "recipe": asdict(recipe),
+        "recipe": asdict(PRETRAINING),
         "code": source_digest(docstrings, sys.modules[__name__]),
-        "versions": docstrings.versions((*recipe.domains, recipe.general, Corpus("tools", ("Python", *tools), {}))),
+        "versions": docstrings.versions((STANDARD_LIBRARY, *read, *tools)),
     }
 
 
@@ -181,17 +186,17 @@ def _corpora(report: Report) -> Path:
 
     def build(folder: Path) -> None:
         stage = "mini-m2d2: corpus"
-        every = (*recipe.domains, recipe.general)
-        report(stage, 0, len(every) + 1)
+        parts = len(recipe.corpora) + 1  # the last is the tokenizer
+        report(stage, 0, parts)
         documents: dict[str, list[str]] = {}
-        for done, (corpus, splits) in enumerate(docstrings.extract(every), start=1):
+        for done, (corpus, splits) in enumerate(docstrings.extract(recipe.corpora), start=1):
             documents |= {f"{corpus.name}/{split}": texts for split, texts in splits.items()}
-            report(stage, done, len(every) + 1)
+            report(stage, done, parts)
         tokenizer = train_tokenizer(documents[f"{recipe.general.name}/train"], recipe.vocabulary)
         tokenizer.save(str(folder / _TOKENIZER))
         blocks = {name: to_blocks(tokenizer, texts, recipe.block) for name, texts in documents.items()}
         save_file({name: _cut(name, split, recipe.test_blocks) for name, split in blocks.items()}, folder / _BLOCKS)
-        report(stage, len(every) + 1, len(every) + 1)
+        report(stage, parts, parts)
 
     return cached("mini-m2d2-corpora", _key("tokenizers"), build)
 
@@ -253,7 +258,7 @@ def _pretrained(corpora: Path, report: Report) -> Path:
 
     def build(folder: Path) -> None:
         save_model(
-            pretrain(load_file(corpora / _BLOCKS)[f"{PRETRAINING.general.name}/train"], report), folder / _WEIGHTS
+            pretrain(load_file(corpora / _BLOCKS)[f"{PRETRAINING.general.name}/train"], report), str(folder / _WEIGHTS)
         )
 
     return cached("mini-m2d2-model", _key("tokenizers", "torch", "transformers"), build)

@@ -1,6 +1,6 @@
-"""Shifts of the distribution of images: what makes a shifted test set out of a test set, and the source's variety.
+"""Random changes of images: four make the shifted test sets, and some make the source of the pre-training varied.
 
-Images are (images, 1, height, width) in [0, 1]; every shift returns new images of the same shape and range.
+Images are (images, 1, height, width), float in [0, 1]; each change returns new images of the same shape and range.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,14 @@ from torchvision.transforms.v2.functional import gaussian_blur
 Shift = Callable[[Tensor, Generator], Tensor]
 
 
+def to_float(images: Tensor) -> Tensor:
+    return images.float() / 255
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().byte()
+
+
 def uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
     return low + (high - low) * torch.rand(count, generator=generator)
 
@@ -22,8 +30,8 @@ def uniform(count: int, low: float, high: float, generator: Generator) -> Tensor
 class Affine:
     """Turns, scales, shears and moves each image about its centre; what comes in from outside is black.
 
-    Each of `degrees`, `scale` (natural logarithm, per axis), `shear` and `move` (share of the side) is the largest
-    absolute value of a uniform distribution.
+    Each field is the largest absolute value of a uniform distribution: `degrees`; `scale`, the natural logarithm of
+    the factor of either axis; `shear`, the shift in x per unit of y; `move`, a share of the side, either way.
     """
 
     degrees: float
@@ -31,18 +39,21 @@ class Affine:
     shear: float
     move: float
 
+    def times(self, factor: float) -> "Affine":
+        return Affine(self.degrees * factor, self.scale * factor, self.shear * factor, self.move * factor)
+
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        def draw(bound: float) -> Tensor:
+        def drawn(bound: float) -> Tensor:
             return uniform(len(images), -bound, bound, generator)
 
-        angle, shear = torch.deg2rad(draw(self.degrees)), draw(self.shear)
-        width, height = draw(self.scale).exp(), draw(self.scale).exp()
-        cosine, sine = angle.cos(), angle.sin()
-        # Rows of the map from where a pixel goes to where it comes from; coordinates run from -1 to 1, hence 2 * move.
-        x = torch.stack([cosine / width, (shear - sine) / width, 2 * draw(self.move)], 1)
-        y = torch.stack([sine / height, cosine / height, 2 * draw(self.move)], 1)
+        angle, shear = torch.deg2rad(drawn(self.degrees)), drawn(self.shear)
+        width, height = drawn(self.scale).exp(), drawn(self.scale).exp()
+        # The map from where a pixel goes to where it comes from. The side has length 2, from -1 to 1.
+        x = torch.stack([angle.cos() / width, (shear - angle.sin()) / width, 2 * drawn(self.move)], 1)
+        y = torch.stack([angle.sin() / height, angle.cos() / height, 2 * drawn(self.move)], 1)
         grid = F.affine_grid(torch.stack([x, y], 1), list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False)
+        # Weights of the interpolation may add up to one and a rounding error.
+        return F.grid_sample(images, grid, align_corners=False).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -57,18 +68,18 @@ class Noise:
 
 @dataclass(frozen=True)
 class Blur:
-    """Blurs with a Gaussian of standard deviation `std` pixels, cut off at four of them; nothing here is random."""
+    """Blurs with a Gaussian of standard deviation `std` pixels, cut off at four of them; nothing in it is random."""
 
     std: float
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         side = 2 * round(4 * self.std) + 1
-        return gaussian_blur(images, [side, side], [self.std, self.std])
+        return gaussian_blur(images, [side, side], [self.std, self.std]).clamp(0, 1)
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """Covers one grey square of `side` pixels, anywhere inside each image."""
+    """Covers each image with one grey square of `side` pixels, anywhere inside it."""
 
     side: int
 
@@ -87,4 +98,4 @@ SHIFTS: dict[str, Shift] = {
     "affine": Affine(degrees=30, scale=0.2, shear=0.3, move=0.1),
     "occlusion": Occlusion(8),
 }
-"""The shifted test sets, named as the tables print them."""
+"""What is done to the test images of a target, by the name of the domain that comes of it."""

@@ -46,6 +46,9 @@ class Plan:
     unlabelled_rounds: int = 100
     labelled_share: float = 0.6
     labelled_all: bool = False
+    hard: float = 0.7
+    init: float = 0.08
+    tie: bool = False
     steps: int = 2000
     batch_size: int = 64
     lr: float = 2e-3
@@ -69,6 +72,7 @@ def _config(plan: Plan) -> XLMRobertaConfig:
         max_position_embeddings=130,
         type_vocab_size=1,
         num_labels=len(LABELS),
+        initializer_range=plan.init,
         bos_token_id=START,
         pad_token_id=PAD,
         eos_token_id=END,
@@ -95,30 +99,27 @@ def pretraining_pairs(plan: Plan) -> list[tuple[str, str, int]]:
     unlabelled = cldr_facts.rounds(pool, plan.unlabelled_rounds, "unlabelled")
     random = Random("pre-training")
     made = []
-    for _ in range(plan.steps * plan.batch_size):
+    while len(made) < plan.steps * plan.batch_size:
         has_label = random.random() < plan.labelled_share
         groups = random.choice(labelled if has_label else unlabelled)
         kind = random.randrange(len(groups))
         place = random.randrange(GROUP)
         fact = groups[kind][place]
         languages = random.choices(LANGUAGES, k=2)
-        if has_label and random.random() < plan.same_language_share:
+        if random.random() < plan.same_language_share:
             languages[1] = languages[0]
-        match = 1
-        if has_label and random.random() < plan.mismatched_share:
-            match = 0
-            if random.randrange(2):
+        if has_label:
+            if random.random() < plan.hard:
                 other = groups[kind][(place + random.randrange(1, GROUP)) % GROUP]
             else:
                 other = groups[(kind + random.randrange(1, len(groups))) % len(groups)][place]
+            said = [(fact.premise, fact.hypothesis, 1), (fact.premise, other.hypothesis, 0)]
         else:
-            other = fact
-        sides = [fact.premise, other.hypothesis]
-        if languages[0] != languages[1] and match:
-            form = random.randrange(3)
-            sides = [(fact.premise, other.hypothesis), (fact.premise, other.premise), (fact.hypothesis, other.hypothesis)][form]
-        first, second = (render(phrase, language) for phrase, language in zip(sides, languages))
-        made.append((first, second, match if has_label else IGNORED))
+            said = [(fact.premise, fact.hypothesis, IGNORED)]
+            if languages[0] != languages[1]:
+                said = [random.choice([(fact.premise, fact.hypothesis, IGNORED), (fact.premise, fact.premise, IGNORED), (fact.hypothesis, fact.hypothesis, IGNORED)])]
+        made += [(render(x, languages[0]), render(y, languages[1]), z) for x, y, z in said]
+    made = made[:plan.steps * plan.batch_size]
     return made
 
 
@@ -133,8 +134,11 @@ def pretrain(plan: Plan, tokenizer: Tokenizer, pairs, report: Report) -> dict[st
         config = _config(plan)
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
         model = XLMRobertaForMaskedLM(config).train()
+        if plan.tie:
+            for layer in model.roberta.encoder.layer:
+                layer.attention.self.key.load_state_dict(layer.attention.self.query.state_dict())
         match_head = nn.Sequential(nn.Linear(plan.width, plan.width), nn.Tanh(), nn.Linear(plan.width, 2))
-    optimizer = torch.optim.AdamW([*model.parameters(), *match_head.parameters()], plan.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW([*model.parameters(), *match_head.parameters()], plan.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min((s + 1) / plan.warmup_steps, (plan.steps - s) / (plan.steps - plan.warmup_steps)))
     ids = [e.ids for e in tokenizer.encode_batch([(a, b) for a, b, _ in pairs])]
     labels = torch.tensor([l for *_, l in pairs])
@@ -152,7 +156,7 @@ def pretrain(plan: Plan, tokenizer: Tokenizer, pairs, report: Report) -> dict[st
         masked = (torch.rand(input_ids.shape, generator=g) < plan.masked_share) & (input_ids > MASK)
         masked &= (labels[chosen] == IGNORED)[:, None]
         hidden = model.roberta(input_ids.masked_fill(masked, MASK), attention.long()).last_hidden_state
-        lm = F.cross_entropy(model.lm_head(hidden[masked]), input_ids[masked])
+        lm = F.cross_entropy(model.lm_head(hidden[masked]), input_ids[masked], reduction='sum') / masked.sum().clamp(min=1)
         match = F.cross_entropy(match_head(hidden[:, 0]), labels[chosen], ignore_index=IGNORED)
         (lm + plan.match_weight * match).backward()
         nn.utils.clip_grad_norm_(params, 1.0)

@@ -43,9 +43,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
     return Record.model_validate(fields | changes)
 
 
-def write_tree(
-    folder: Path, benchmarks: Mapping[str, Iterable[str]], seeds: Iterable[int], score: Score
-) -> Path:
+def write_tree(folder: Path, benchmarks: Mapping[str, Iterable[str]], seeds: Iterable[int], score: Score) -> Path:
     """Write the records of these methods and seeds below `folder`; returns the suite's folder."""
     seeds = tuple(seeds)
     for benchmark, methods in benchmarks.items():

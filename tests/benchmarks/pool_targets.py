@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,3 +47,11 @@ def forever(folder: Path, report: Callable[[str, int, int], None]) -> None:
     (folder / str(os.getpid())).touch()
     while True:
         time.sleep(0.05)
+
+
+def die_when_idle(report: Callable[[str, int, int], None]) -> None:
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+
+def pause(report: Callable[[str, int, int], None]) -> None:
+    time.sleep(1)

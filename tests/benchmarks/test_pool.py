@@ -1,5 +1,6 @@
 """The pool: every job once, none touched by another's end, nothing left over."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def test_a_failing_or_killed_job_touches_no_other(tmp_path: Path) -> None:
     assert "SIGKILL" in messages["killed"].message
     assert messages["killed"].details == "about to die"
     assert messages["leave"].message == "SystemExit: 3"
-    assert psutil.Process().children() == []
+    assert multiprocessing.active_children() == []
 
 
 def test_workers_take_many_jobs(tmp_path: Path) -> None:
@@ -80,6 +81,12 @@ def test_workers_take_many_jobs(tmp_path: Path) -> None:
     processes = {process for process, _ in notes(tmp_path).values()}
     assert len(processes) <= 2
     assert os.getpid() not in processes
+
+
+def test_a_worker_killed_while_idle_loses_no_job(tmp_path: Path) -> None:
+    after = [job("note", tmp_path, name, name=name, needs="pause") for name in ("x", "y")]
+    assert run_jobs([job("die_when_idle"), job("pause"), *after], 2, Journal()) == []
+    assert sorted(notes(tmp_path)) == ["x", "y"]
 
 
 def test_stages_go_in_order_and_the_longest_first(tmp_path: Path) -> None:

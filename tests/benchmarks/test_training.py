@@ -36,7 +36,7 @@ def trained(
     return task, train(task, recipe, METHODS[method] if isinstance(method, str) else method, seed, silent)
 
 
-# ---------------------------------------------------------------------------------------------------- order of the data
+# --------------------------------------------------------------------------------------------------- order of the data
 
 
 def test_every_epoch_visits_every_example_once() -> None:
@@ -75,7 +75,7 @@ def test_micro_batches_hold_the_batch_in_order() -> None:
         micro_batches(batch, 4)
 
 
-# -------------------------------------------------------------------------------------------------------- learning rate
+# ------------------------------------------------------------------------------------------------------- learning rate
 
 
 def test_schedules_follow_their_closed_forms() -> None:
@@ -87,7 +87,7 @@ def test_schedules_follow_their_closed_forms() -> None:
     assert [lr_factor(cosine, step) for step in range(7)] == pytest.approx(expected, abs=1e-15)
 
 
-# ------------------------------------------------------------------------------------------------------------- the loop
+# ------------------------------------------------------------------------------------------------------------ the loop
 
 
 def by_hand(recipe: Recipe, seed: int) -> tuple[nn.Module, list[float]]:
@@ -194,7 +194,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_ran_before() -> None:
     assert trained(method="TRAM-x", seed=4)[1].curves != result.curves
 
 
-# ----------------------------------------------------------------------------------------------------- what is measured
+# ---------------------------------------------------------------------------------------------------- what is measured
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -265,7 +265,7 @@ def test_progress_is_reported_for_every_step() -> None:
     assert reports == [("train", step, 12) for step in range(1, 13)]
 
 
-# ------------------------------------------------------------------------------------------------------ what goes wrong
+# ----------------------------------------------------------------------------------------------------- what goes wrong
 
 
 @pytest.mark.parametrize("check_every", [2, 5, 50])
@@ -294,7 +294,7 @@ def test_a_lost_run_stops_at_the_next_check(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(reports) < 10
 
 
-# ------------------------------------------------------------------------------------------------------------ selection
+# ----------------------------------------------------------------------------------------------------------- selection
 
 
 def test_the_weights_of_the_lowest_validation_nll_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

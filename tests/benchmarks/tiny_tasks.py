@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -79,10 +80,14 @@ def explodes(seed: int) -> Task:
 
 
 def slow(seed: int) -> Task:
-    """Takes seconds, so that it can be interrupted."""
-    pause = float(os.environ.get("TINY_PAUSE", "0"))
+    """Takes its time where TINY_PAUSE says so, and then shows by a file that it has begun to train."""
+    pause, sign, calls = float(os.environ.get("TINY_PAUSE", "0")), os.environ.get("TINY_SIGN"), 0
 
     def wait(model: nn.Module, batch: Batch) -> Outputs:
+        nonlocal calls
+        calls += 1
+        if sign and calls == 10:
+            Path(sign).touch()
         time.sleep(pause)
         return forward(model, batch)
 

@@ -1,0 +1,105 @@
+"""Selection, pairing and averaging, against numbers worked out by hand."""
+
+from math import isnan, sqrt
+from pathlib import Path
+
+import pytest
+
+from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, aggregate
+from analysis.methods import METHODS, expected, in_order
+from analysis.records import Results, load
+from benchmarks.registry import BENCHMARKS
+from tests.analysis.synthetic import record, write_tree
+from tram.methods import METHODS as LIBRARY_METHODS
+
+
+def method_of(result: BenchmarkResult, name: str) -> MethodResult:
+    return next(method for method in result.methods if method.method == name)
+
+
+def test_methods_are_the_librarys_in_its_order() -> None:
+    assert tuple(LIBRARY_METHODS) == METHODS
+
+
+def test_order_puts_unknown_methods_last() -> None:
+    assert in_order(["zeta", "TRAM-x", "alpha", "SGD", "SAM"]) == ("SGD", "SAM", "TRAM-x", "alpha", "zeta")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "baseline", "other"), [("mini-xnli", "Adam", "SGD"), ("mini-vision-mnist", "SGD", "Adam")]
+)
+def test_a_benchmark_has_one_baseline(benchmark: str, baseline: str, other: str) -> None:
+    names = expected(BENCHMARKS[benchmark])
+    assert baseline in names
+    assert other not in names
+    assert len(names) == len(METHODS) - 1
+
+
+def test_scores_by_hand(suite: Path) -> None:
+    letters = next(result for result in aggregate(load(suite)) if result.benchmark.name == "mini-vision-letters")
+    sam = method_of(letters, "SAM")
+    # Seeds score 51, 52.1, 53.2 and the length of the domain's name.
+    assert sam.mean["blur"] == pytest.approx(52.1 + 4)
+    assert sam.std["blur"] == pytest.approx(1.1)
+    # noise, blur, affine, occlusion: 5 + 4 + 6 + 9 letters over 4 domains; "letters", the training domain, is left out.
+    assert sam.mean[ZERO_SHOT] == pytest.approx(52.1 + 6)
+    assert sam.zero_shot.differences == pytest.approx({0: 1.0, 1: 1.1, 2: 1.2})
+    assert sam.zero_shot.interval is not None
+    assert sam.zero_shot.interval.mean == pytest.approx(1.1)
+    # t(0.975, 2) = 4.302653, s = 0.1; unpaired, s would be above 1 and the interval would include 0.
+    assert sam.zero_shot.interval.half_width == pytest.approx(4.302653 * 0.1 / sqrt(3), rel=1e-6)
+    assert str(sam.zero_shot.verdict) == "better"
+    assert sam.difference["letters"] == sam.train.interval
+
+
+def test_seeds_are_paired_by_number_not_by_position(tmp_path: Path) -> None:
+    def score(method: str, seed: int, domain: str) -> float:
+        return 10.0 * seed + (0.5 if method == "SAM" else 0.0)
+
+    write_tree(tmp_path, {"mini-xnli": ("Adam",)}, (0, 1, 2), score)
+    folder = write_tree(tmp_path, {"mini-xnli": ("SAM",)}, (2, 1, 7), score)
+    (result,) = aggregate(load(folder))
+    sam = method_of(result, "SAM")
+    assert result.seeds == (0, 1, 2, 7)
+    assert sam.seeds == (1, 2, 7)
+    assert sam.zero_shot.differences == {1: 0.5, 2: 0.5}
+    assert sam.mean[ZERO_SHOT] == pytest.approx((10 + 20 + 70) / 3 + 0.5)
+
+
+def test_zero_shot_average_is_per_seed_before_it_is_over_seeds(tmp_path: Path) -> None:
+    """Otherwise the interval would be over domains, or the std over cells."""
+
+    def score(method: str, seed: int, domain: str) -> float:
+        return len(domain) * 100.0 + seed
+
+    (result,) = aggregate(load(write_tree(tmp_path, {"mini-vision-letters": ("SGD",)}, (0, 2), score)))
+    assert method_of(result, "SGD").std[ZERO_SHOT] == pytest.approx(sqrt(2))
+
+
+def test_without_a_baseline_there_is_no_verdict(tmp_path: Path) -> None:
+    (result,) = aggregate(load(write_tree(tmp_path, {"mini-xnli": ("SAM",)}, (0, 1), lambda *_: 50.0)))
+    sam = method_of(result, "SAM")
+    assert sam.zero_shot.interval is None
+    assert sam.zero_shot.verdict is None
+    assert sam.zero_shot.agreement is None
+    assert sam.difference == {}
+    assert str(sam.zero_shot.published) == "better 1/1"
+
+
+def test_one_seed_has_no_std(tmp_path: Path) -> None:
+    (result,) = aggregate(load(write_tree(tmp_path, {"mini-xnli": ("Adam",)}, (0,), lambda *_: 50.0)))
+    assert isnan(method_of(result, "Adam").std["En"])
+
+
+def test_methods_that_the_paper_has_not_are_kept() -> None:
+    runs = [record("mini-xnli", method, 0, lambda *_: 50.0) for method in ("Adam", "TRAM-x sigma 0.5")]
+    (result,) = aggregate(Results("mini", tuple(runs), ()))
+    own = method_of(result, "TRAM-x sigma 0.5")
+    assert result.methods[-1] == own
+    assert own.zero_shot.published is None
+    assert str(own.zero_shot.verdict) == "equal (1 seed)"
+
+
+def test_only_named_benchmarks(suite: Path) -> None:
+    assert [result.benchmark.name for result in aggregate(load(suite))] == ["mini-vision-letters", "mini-m2d2"]
+    assert [result.benchmark.name for result in aggregate(load(suite), ["mini-m2d2"])] == ["mini-m2d2"]

@@ -1,0 +1,170 @@
+"""The command line as a user meets it: exit codes, messages, files, and what is not imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from analysis.__main__ import app
+
+TABLES = ["cost", "mini-m2d2", "mini-vision-letters", "summary"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_analysis_leaves_torch_alone(suite: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from typer.testing import CliRunner
+import analysis.__main__
+for command in ("tables", "figures"):
+    result = CliRunner().invoke(
+        analysis.__main__.app, [command, "--results", {str(suite)!r}, "--output", {str(tmp_path / "out")!r}]
+    )
+    assert result.exit_code == 0, result.output
+print(sorted({{"torch", "transformers", "tram"}} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "[]\n"
+
+
+def test_help_does_not_wait_for_pandas() -> None:
+    code = "import sys, analysis.__main__; print(sorted({'pandas', 'scipy', 'matplotlib'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_tables_are_written_printed_and_reproducible(suite: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "one", tmp_path / "deep" / "er" / "two"
+    result = run("tables", "--results", suite, "--output", first)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert run("tables", "--results", suite, "--output", second).exit_code == 0
+    assert contents(first) == contents(second)
+    assert sorted(contents(first)) == sorted(f"{name}.{kind}" for name in TABLES for kind in ("csv", "md"))
+    assert "mini-m2d2: docstrings of eleven packages" in result.stdout
+    assert "agrees with the paper in" in result.stdout
+    assert result.stdout.rstrip().endswith(str(first))
+    assert "\x1b" not in result.stdout
+
+
+def test_pipes_get_plain_text_of_at_most_100_columns(suite: Path, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "COLUMNS")}
+    command = [sys.executable, "-m", "analysis", "tables", "--results", str(suite), "--output", "out"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(root), "TERM": "xterm-256color", "COLUMNS": "70"},
+    )
+    assert "\x1b" not in done.stdout
+    assert 90 < max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_bad_records_are_named_and_tables_still_written(suite: Path, tmp_path: Path) -> None:
+    bad = suite / "mini-m2d2" / "SAM" / "seed-2.json"
+    bad.write_text(bad.read_text()[:-50])
+    result = run("tables", "--results", suite, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"left out: {bad}: not readable as JSON")
+    assert len(contents(tmp_path / "out")) == 2 * len(TABLES)
+    assert "SAM,2,2," not in (tmp_path / "out" / "summary.md").read_text()
+    assert "| mini-m2d2 | SAM | 2 of 3 |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_only_bad_records(suite: Path, tmp_path: Path) -> None:
+    for path in suite.glob("**/*.json"):
+        path.write_text("{")
+    result = run("tables", "--results", suite, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.count("left out: ") == 23
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["tables", "figures"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--results", "nowhere"], "no folder nowhere: `make reproduce` makes results."),
+        (["--results", "empty"], "no records below empty. Run `make reproduce` first, or name a suite's folder."),
+        (["--benchmark", "mini-m2d"], "no benchmark 'mini-m2d'; did you mean mini-m2d2?"),
+        (["--benchmark", "mini-xnli"], "no records of mini-xnli below results/mini. Run `make reproduce` first."),
+        (["--output", "file"], "cannot write to file: File exists. Name another folder with --output."),
+    ],
+)
+def test_refusals(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("file").write_text("")
+    result = run(command, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {message}\n"
+    assert result.stdout == ""
+    assert not Path("build").exists()
+
+
+@pytest.mark.parametrize(("word", "near"), [("tabels", "tables"), ("figure", "figures")])
+def test_unknown_command_names_the_nearest(word: str, near: str) -> None:
+    result = run(word)
+    assert result.exit_code == 2
+    assert f"'{near}'" in result.stderr
+
+
+def test_figures_are_reproducible(suite: Path, tmp_path: Path) -> None:
+    result = run("figures", "--results", suite, "--output", tmp_path / "one")
+    assert result.exit_code == 0
+    assert run("figures", "--results", suite, "--output", tmp_path / "two").exit_code == 0
+    files = contents(tmp_path / "one")
+    assert files == contents(tmp_path / "two")
+    assert sorted(files) == ["mini_domains.pdf", "mini_domains.png", "mini_overview.pdf", "mini_overview.png"]
+    assert result.stdout.split() == [
+        str(tmp_path / "one" / f"mini_{name}.{kind}") for name in ("overview", "domains") for kind in ("png", "pdf")
+    ]
+
+
+def test_compare(suite: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "mini"
+    other.parent.mkdir()
+    suite.rename(other)
+    assert run("tables", "--results", other, "--output", tmp_path / "out").exit_code == 0
+    same = run("compare", "--results", other, "--with", other)
+    assert same.exit_code == 0
+    assert same.stdout == "23 of 23 runs in both are identical in every metric.\n"
+
+
+def test_compare_names_the_largest_difference(suite: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed" / "mini"
+    changed.parent.mkdir()
+    for path in suite.glob("**/*.json"):
+        target = changed / path.relative_to(suite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = json.loads(path.read_text())
+        if target.parts[-3:-1] == ("mini-m2d2", "SAM"):
+            content["metrics"]["test/perplexity/math"] *= 1 + 1e-6
+        if target.parts[-3:] == ("mini-m2d2", "R3F", "seed-1.json"):
+            content["metrics"]["test/nll/fonts"] *= 2
+        target.write_text(json.dumps(content))
+    (changed / "mini-vision-letters" / "SGD" / "seed-0.json").unlink()
+    result = run("compare", "--results", changed, "--with", suite)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "18 of 22 runs in both are identical in every metric; largest relative difference 0.5 "
+        "(mini-m2d2 R3F seed 1, test/nll/fonts).",
+        "Not compared: 0 only in the first, 1 only in the second.",
+    ]

@@ -1,0 +1,210 @@
+"""The Hugging Face Trainer with any method against a loop written by hand."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    Trainer,
+    TrainingArguments,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+
+from tests.problems import same_bits, weights
+from tram import METHODS, TRAM, TRAMTrainerMixin
+
+
+class TRAMTrainer(TRAMTrainerMixin, Trainer):
+    pass
+
+
+def language_model() -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+    )
+
+
+def classifier() -> XLMRobertaForSequenceClassification:
+    torch.manual_seed(0)
+    return XLMRobertaForSequenceClassification(
+        XLMRobertaConfig(
+            vocab_size=17,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=8,
+            max_position_embeddings=12,
+            num_labels=3,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    )
+
+
+def tokens(label: Any) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randint(2, 17, (16, 6), generator=generator)
+    return [{"input_ids": row, "attention_mask": torch.ones_like(row), "labels": label(row)} for row in rows]
+
+
+def with_ignored_tokens(row: Tensor) -> Tensor:
+    """Every row ignores its first tokens, another number for every row: micro-batches differ in what counts."""
+    labels = row.clone()
+    labels[: int(row[0]) % 4] = -100
+    return labels
+
+
+LANGUAGE = tokens(with_ignored_tokens)
+CLASSES = tokens(lambda row: row[0] % 3)
+
+
+def arguments(folder: Path, **options: Any) -> TrainingArguments:
+    defaults: dict[str, Any] = {
+        "output_dir": str(folder),
+        "max_steps": 4,
+        "per_device_train_batch_size": 2,
+        "learning_rate": 0.1,
+        "lr_scheduler_type": "linear",
+        "optim": "sgd",
+        "weight_decay": 0.0,
+        "logging_steps": 1,
+        "report_to": [],
+        "save_strategy": "no",
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "seed": 5,
+        "train_sampling_strategy": "sequential",
+    }
+    return TrainingArguments(**{**defaults, **options})
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+
+
+@pytest.mark.parametrize(("accumulation", "clip"), [(1, 0.5), (2, 0.0)])
+@pytest.mark.parametrize("name", METHODS)
+def test_the_trainer_equals_a_loop_by_hand(name: str, accumulation: int, clip: float, tmp_path: Path) -> None:
+    model = classifier()
+    trainer = TRAMTrainer(
+        model=model,
+        args=arguments(tmp_path, gradient_accumulation_steps=accumulation, max_grad_norm=clip),
+        train_dataset=CLASSES,
+        method=name,
+    )
+    # This model takes the update's item count and ignores it, which the Trainer cannot know: its loss is a plain mean.
+    trainer.model_accepts_loss_kwargs = False
+    trainer.train()
+    found = weights(model)
+
+    model = classifier().train()
+    tram = TRAM(model, name, seed=5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 4)
+
+    def forward(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        outputs = model(**batch)
+        return outputs.loss, outputs.logits
+
+    for step in range(4):
+        start = (2 * accumulation * step) % 16
+        rows = CLASSES[start : start + 2 * accumulation]
+        batches = [
+            {key: torch.stack([row[key] for row in rows[at : at + 2]]) for key in rows[0]}
+            for at in range(0, len(rows), 2)
+        ]
+        tram.backward(forward, *batches)
+        if clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    for parameter, value in weights(model).items():
+        torch.testing.assert_close(found[parameter], value, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize(("make", "data"), [(classifier, CLASSES), (language_model, LANGUAGE)])
+def test_the_plain_method_is_the_plain_trainer_bitwise(make: Any, data: Any, accumulation: int, tmp_path: Path) -> None:
+    options = arguments(tmp_path, gradient_accumulation_steps=accumulation)
+    plain, model = make(), make()
+    Trainer(model=plain, args=options, train_dataset=data).train()
+    TRAMTrainer(model=model, args=options, train_dataset=data, method="SGD").train()
+    assert same_bits(weights(model), weights(plain))
+
+
+@pytest.mark.parametrize("name", ["SAM", "TRPO", "ASAM+TRPO", "TRAM-pre"])
+def test_accumulation_over_unequal_micro_batches_equals_the_whole_batch(name: str, tmp_path: Path) -> None:
+    """The Trainer normalises a language model's loss by the whole update's tokens; the second pass does the same."""
+    gradients = []
+    for size, accumulation in [(8, 1), (2, 4)]:
+        model = language_model()
+        model.config.use_cache = False
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        TRAMTrainer(
+            model=model,
+            args=arguments(
+                tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, max_steps=2
+            ),
+            train_dataset=LANGUAGE,
+            method=name,
+        ).train()
+        gradients.append(weights(model))
+    for parameter in gradients[0]:
+        # Penalty and radius average d over micro-batches, the loss over tokens: close, not equal, for unequal ones.
+        tolerance = 1e-5 if name == "SAM" else 2e-3
+        torch.testing.assert_close(gradients[0][parameter], gradients[1][parameter], rtol=tolerance, atol=tolerance)
+
+
+def test_d_of_a_language_model_is_over_predicted_tokens(tmp_path: Path) -> None:
+    model = language_model().eval()
+    trainer = TRAMTrainer(model=model, args=arguments(tmp_path), train_dataset=LANGUAGE, method="TRAM-pre")
+    rows = LANGUAGE[:3]
+    batch = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+    outputs = model(**batch)
+    logits, mask = trainer.logits_and_mask(model, batch, outputs)
+    assert mask is not None
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100, reduction="none"
+    )
+    torch.testing.assert_close(losses.sum() / mask.sum(), outputs.loss)
+
+
+def test_logs_tell_the_distance_the_radius_and_the_perturbation(tmp_path: Path) -> None:
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-pre")
+    trainer.train()
+    logs = [row for row in trainer.state.log_history if "loss" in row]
+    assert [row["distance"] == 0 for row in logs] == [True, False, False, False]
+    assert logs[-1]["radius"] == logs[-1]["distance"]
+    assert logs[-1]["perturbation_norm"] > 0
+
+
+@pytest.mark.parametrize("name", ["TRAM-prev", "TRAM-x", "ASAM+MESA"])
+def test_a_resumed_training_equals_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
+    options = {"save_strategy": "steps", "save_steps": 2, "learning_rate": 0.1}
+    whole = language_model()
+    TRAMTrainer(model=whole, args=arguments(tmp_path, **options), train_dataset=LANGUAGE, method=name).train()
+    assert (tmp_path / "checkpoint-2" / "tram.pt").is_file()
+
+    resumed = language_model()
+    trainer = TRAMTrainer(model=resumed, args=arguments(tmp_path, **options), train_dataset=LANGUAGE, method=name)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert same_bits(weights(resumed), weights(whole))
+
+
+def test_a_checkpoint_of_a_plain_trainer_is_refused(tmp_path: Path) -> None:
+    options = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
+    Trainer(model=classifier(), args=arguments(tmp_path, **options), train_dataset=CLASSES).train()
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-prev")
+    with pytest.raises(FileNotFoundError, match=r"tram\.pt"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
