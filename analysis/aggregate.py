@@ -69,6 +69,11 @@ class BenchmarkResult:
         return tuple(method.method for method in self.methods if not method.seeds)
 
     @property
+    def no_difference(self) -> str:
+        """Why a method that was run has no difference to the baseline."""
+        return f"no {self.baseline} run" if self.baseline in self.not_run else "no seed in common"
+
+    @property
     def complete(self) -> tuple[str, ...]:
         """The methods whose means may be compared: those run with every seed that any was run with."""
         seeds = {seed for method in self.methods for seed in method.seeds}

@@ -135,20 +135,22 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
     limit = _limit(result)
     axes.set_xlim(-limit, limit)
     axes.text(PAPER_PLACE, -0.03, "paper", transform=axes.transAxes, fontsize=8.5, ha="center", va="top")
-    by_name = {method.method: method for method in result.methods}
+    by_name = {method.method: method for method in result.run}
     for line, name in enumerate(methods):
-        if name == result.baseline:
+        method = by_name.get(name)
+        if method is None:
+            axes.text(0, line, "not run", **_GAP)
+        elif name == result.baseline:
             axes.plot(0, line, marker="s", color="black", markersize=5, zorder=4)
-        elif name in by_name and by_name[name].zero_shot.interval is not None:
-            _draw_method(axes, line, by_name[name], _gain(result), limit)
+        elif method.zero_shot.interval is None:
+            axes.text(0, line, result.no_difference, **_GAP)
         else:
-            run = name in by_name and by_name[name].seeds
-            axes.text(0, line, f"no {result.baseline} run" if run else "not run", color="#888888", **_CENTRED)
-        if name in by_name:
-            _draw_paper(axes, line, by_name[name])
+            _draw_method(axes, line, method, _gain(result), limit)
+        if method is not None:
+            _draw_paper(axes, line, method)
 
 
-_CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "backgroundcolor": "white"}
+_GAP: dict[str, Any] = {"color": "#888888", "ha": "center", "va": "center", "fontsize": 8, "backgroundcolor": "white"}
 
 
 def _draw_method(axes: Axes, line: int, method: MethodResult, gain: int, limit: float) -> None:

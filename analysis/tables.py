@@ -116,8 +116,8 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
         name="summary",
         title="Beside the paper",
         caption=(
-            "Differences to the baseline (SGD in vision, Adam elsewhere), paired by seed, with the half width of the "
-            "95% t interval; perplexity: negative is better; accuracy in points: positive is better."
+            "Differences to the baseline (SGD or Adam), paired by seed, with the half width of the 95% t interval; "
+            "perplexity: negative is better; accuracy in points: positive is better."
         ),
         columns=tuple(columns),
         sections=tuple(sections),
@@ -172,8 +172,7 @@ def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult)
     if method.method == result.baseline:
         return Cell("baseline", nothing)
     if outcome.interval is None:
-        missing = f"no {result.baseline} run" if result.baseline in result.not_run else "no seed in common"
-        return Cell(missing, nothing)
+        return Cell(result.no_difference, nothing)
     mean, half_width, pairs = outcome.interval.mean, outcome.interval.half_width, outcome.interval.n
     text = two_decimals(mean, "+")
     if not isinf(half_width):

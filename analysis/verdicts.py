@@ -109,7 +109,8 @@ def caveat_sentence(comparisons: Iterable[Compared]) -> str:
     if repeated:
         chance = repeated * (1 - CONFIDENCE)
         parts.append(
-            f"Intervals are not corrected for their number: about {chance:.1f} of {repeated} would exclude 0 by chance."
+            "Intervals are not corrected for their number: were there no differences at all, "
+            f"about {chance:.1f} of {repeated} would still exclude 0."
         )
     return " ".join(parts)
 

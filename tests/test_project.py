@@ -259,6 +259,7 @@ def test_a_python_that_will_not_do_is_passed_over(clone: Path, lacking: str) -> 
     assert (
         f"No Python 3.11 or newer with the modules venv and ensurepip among: no-such-python {unfit}" in outcome.stderr
     )
+    assert ".venv/bin/python" not in outcome.stderr, "went on without an interpreter"
     assert not (clone / ".venv").exists()
 
     outcome = make(clone, ".venv/ready", f"PYTHON=no-such-python {unfit} {fit}")

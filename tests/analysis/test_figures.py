@@ -88,7 +88,7 @@ def test_missing_runs_are_said(tmp_path: Path) -> None:
 
 def test_domains_are_coloured_by_gain_and_dotted_where_the_interval_excludes_zero(suite: Path) -> None:
     axes = panel(aggregate(load(suite)), "mini-m2d2", draw_domains)
-    image = axes.images[0].get_array()
+    image = axes.images[0].get_array().tolist()
     assert [label.get_text() for label in axes.get_xticklabels()][:2] == ["math", "science"]
     assert image[1] == pytest.approx([-1.1] * 12)
     assert image[3] == pytest.approx([1.1] * 12)

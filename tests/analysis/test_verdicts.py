@@ -119,11 +119,11 @@ def test_sentences_count_what_can_be_compared() -> None:
     )
     caveats = caveat_sentence(comparisons)
     assert "1 of 4 comparisons rest on a single seed" in caveats
-    assert "about 0.2 of 3 would exclude 0 by chance" in caveats
+    assert "about 0.2 of 3 would still exclude 0" in caveats
     assert "Miniature models and data may disagree with the paper" in caveats
 
 
 def test_sentences_on_single_seeds_only_and_on_nothing() -> None:
     assert "All comparisons rest on a single seed" in caveat_sentence([(Verdict("worse", 1), "agrees")])
-    assert "by chance" not in caveat_sentence([(Verdict("worse", 1), "agrees")])
+    assert "exclude 0" not in caveat_sentence([(Verdict("worse", 1), "agrees")])
     assert count_sentence([(BETTER, None), (None, None)]) == "nothing here has a counterpart in the paper."

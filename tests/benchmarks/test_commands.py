@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
-from benchmarks.record import Run, read_record
+from benchmarks.record import Passes, Record, Run, Seconds, read_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,16 +137,15 @@ def test_a_suite_goes_on_past_failures_and_names_them(python_with_tiny_rows: dic
     assert str(broken) in found.stderr
 
 
-def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(
-    python_with_tiny_rows: dict[str, str], tmp_path: Path
-) -> None:
-    """Ctrl-C on a terminal reaches the whole process group; the second of two runs is then in flight."""
-    results, sign = tmp_path / "results", tmp_path / "training"
-    command = ["suite", "tiny", "--results", str(results), "--jobs", "1", "--methods", "SGD"]
-    command += ["--benchmarks", "tiny-points,tiny-slow"]
+def test_ctrl_c_keeps_what_is_done_and_ends_everything(python_with_tiny_rows: dict[str, str], tmp_path: Path) -> None:
+    """Ctrl-C on a terminal reaches the whole process group, here while a worker is busy."""
+    results, sign = tmp_path / "results", tmp_path / "busy"
+    done = Run("endless", "tiny-points", "SGD", 0).path(results)
+    done.parent.mkdir(parents=True)
+    done.write_text(a_record(done).model_dump_json())
     child = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", *command, "--seeds", "0:2"],
-        env=python_with_tiny_rows | {"TINY_PAUSE": "0.01", "TINY_SIGN": str(sign)},
+        [sys.executable, "-m", "benchmarks", "suite", "endless", "--methods", "SGD", "--results", str(results)],
+        env=python_with_tiny_rows | {"TINY_SIGN": str(sign)},
         cwd=ROOT,
         start_new_session=True,
         stdout=subprocess.PIPE,
@@ -154,11 +153,10 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(
         text=True,
     )
     try:
-        end = time.monotonic() + 120
-        first = Run("tiny", "tiny-slow", "SGD", 0).path(results)
-        while not first.exists() and child.poll() is None and time.monotonic() < end:
+        end = time.monotonic() + 60
+        while not sign.exists() and child.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
-        time.sleep(0.5)
+        assert sign.exists()
         os.killpg(child.pid, signal.SIGINT)
         sent = time.monotonic()
         _, errors = child.communicate(timeout=30)
@@ -168,15 +166,37 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(
             os.killpg(child.pid, signal.SIGKILL)
     assert child.returncode == 130
     assert took < 2
+    assert "1 run to do, 1 done before" in errors
     assert "the same command resumes" in errors
     assert "Traceback" not in errors
-    assert [str(path.relative_to(results)) for path in results.rglob("*.json")] == ["tiny/tiny-slow/SGD/seed-0.json"]
-    assert read_record(first).run.seed == 0
-    assert not [path for path in results.rglob("*") if path.name.startswith(".")]
+    assert [path for path in results.rglob("*") if path.is_file()] == [done]
     end = time.monotonic() + 5
     while (left := alive_in_group(child.pid)) and time.monotonic() < end:
         time.sleep(0.05)
     assert left == []
+
+
+def a_record(path: Path) -> Record:
+    """A valid record that belongs at `path`."""
+    suite, benchmark, method, seed = path.parts[-4:]
+    return Record(
+        suite=suite,
+        benchmark=benchmark,
+        method=method,
+        seed=int(seed.removeprefix("seed-").removesuffix(".json")),
+        method_fields={},
+        recipe={},
+        metrics={},
+        distance=None,
+        perturbation_norm=None,
+        degenerate_steps=0,
+        selected_step=1,
+        passes=Passes(forward=1, backward=1),
+        seconds=Seconds(prepare=0, train=0, evaluate=0),
+        peak_memory_bytes=0,
+        revisions={},
+        environment={},
+    )
 
 
 def alive_in_group(group: int) -> list[int]:
