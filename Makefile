@@ -52,8 +52,9 @@ lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(PY) .ci/uv_as_pip.py pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
-clean: ## remove what was built, but not .venv
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove reports and caches; .venv and build/results stay
+	rm -rf build/report build/stored build/lib build/bdist.* dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv/ready is written last: whatever an interrupted set-up leaves behind is cleared by the next one.

@@ -77,6 +77,23 @@ def figures(
 
 
 @app.command()
+def readme(
+    results: ResultsFolder = Path("results/mini"),
+    readme: Annotated[Path, typer.Option(help="The file whose table is written anew.")] = Path("README.md"),
+) -> None:
+    """Write the table between the README's markers anew."""
+    loaded, aggregated = _load_and_aggregate(results, None)
+    from analysis.readme import update
+
+    try:
+        changed = update(readme, aggregated)
+    except (OSError, ValueError) as error:
+        _refuse(f"{readme}: {error}")
+    print(f"{readme}: {'written' if changed else 'already current'}")
+    _report_left_out(loaded)
+
+
+@app.command()
 def compare(
     results: ResultsFolder = Path("build/results/mini"),
     reference: Annotated[Path, typer.Option("--with", help="The folder to compare with.")] = Path("results/mini"),

@@ -61,6 +61,15 @@ class BenchmarkResult:
         return self.benchmark.recipe.base_optimizer
 
     @property
+    def compared(self) -> str:
+        """The column that stands beside the paper: the zero-shot average, or else the training domain."""
+        return ZERO_SHOT if self.benchmark.published else self.benchmark.train_domain
+
+    def outcome(self, method: MethodResult) -> Outcome:
+        """The method's outcome in the compared column."""
+        return method.zero_shot if self.compared == ZERO_SHOT else method.train
+
+    @property
     def run(self) -> tuple[MethodResult, ...]:
         return tuple(method for method in self.methods if method.seeds)
 

@@ -73,7 +73,7 @@ def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
     if len(rows[-1]) < columns:
         corner = figure.add_subplot(grid[-1, len(rows[-1])])
         corner.axis("off")
-        corner.legend(handles=_overview_legend(), loc="center", frameon=False, labelspacing=0.6)
+        corner.legend(handles=_overview_legend(), loc="center", frameon=False, labelspacing=0.5)
     else:
         figure.legend(handles=_overview_legend(), loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -134,7 +134,11 @@ def _draw_differences(axes: Axes, result: BenchmarkResult, methods: Sequence[str
     axes.axvline(0, color="#888888", linewidth=1, zorder=1)
     limit = _limit(result)
     axes.set_xlim(-limit, limit)
-    axes.text(PAPER_PLACE, -0.03, "paper", transform=axes.transAxes, fontsize=8.5, ha="center", va="top")
+    if result.baseline in methods and result.benchmark.published:
+        # The baseline's own line has no verdict of the paper: the heading of the verdicts goes there.
+        line = methods.index(result.baseline)
+        right = axes.get_yaxis_transform()
+        axes.text(PAPER_PLACE, line, "paper", transform=right, fontsize=8.5, ha="center", va="center")
     by_name = {method.method: method for method in result.run}
     for line, name in enumerate(methods):
         method = by_name.get(name)
@@ -226,6 +230,7 @@ def _overview_legend() -> list[Line2D]:
         entry("paper: better", "^", better, face="white"),
         entry("paper: worse", "v", worse, face="white"),
         entry("paper: mixed", "D", neither, face="white"),
+        entry("paper: same", "s", neither, face="white"),
     ]
 
 

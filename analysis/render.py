@@ -27,12 +27,19 @@ def has_marks(table: Table) -> bool:
 def markdown(table: Table) -> str:
     """A heading, the caption, the table and its notes."""
     lines = [f"## {table.title}", "", table.caption + (f" {MARK_NOTE}" if has_marks(table) else ""), ""]
-    lines.append(_markdown_row([column.name for column in table.columns]))
-    lines.append(_markdown_row(["---:" if column.is_number else "---" for column in table.columns]))
-    lines += [_markdown_row([_markdown_cell(cell) for cell in row]) for section in table.sections for row in section]
+    lines += markdown_rows(table)
     for note in table.notes:
         lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def markdown_rows(table: Table) -> list[str]:
+    """The table alone, a line each."""
+    return [
+        _markdown_row([column.name for column in table.columns]),
+        _markdown_row(["---:" if column.is_number else "---" for column in table.columns]),
+        *(_markdown_row([_markdown_cell(cell) for cell in row]) for section in table.sections for row in section),
+    ]
 
 
 def comma_separated(table: Table) -> str:

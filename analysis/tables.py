@@ -76,8 +76,8 @@ def overview_table(result: BenchmarkResult) -> Table:
         (
             text_cell(method.method),
             *(cells[method.method] for cells in means),
-            _difference(method, method.zero_shot, result),
-            *_verdicts(method, method.zero_shot, result.baseline),
+            _difference(method, result.outcome(method), result),
+            *_verdicts(method, result.outcome(method), result.baseline),
             _seeds(method, result),
         )
         for method in result.run
@@ -85,7 +85,7 @@ def overview_table(result: BenchmarkResult) -> Table:
     return Table(
         name=benchmark.name,
         title=f"{benchmark.name}: {benchmark.title}",
-        caption=f"{_unit(benchmark)}; {ZERO_SHOT}, its difference to {result.baseline} and the verdicts on it",
+        caption=f"{_unit(benchmark)}; differences to {result.baseline} and verdicts are on {result.compared}",
         columns=columns,
         sections=(rows,),
         notes=_gaps(result),

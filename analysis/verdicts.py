@@ -104,8 +104,9 @@ def caveat_sentence(comparisons: Iterable[Compared]) -> str:
         "Miniature models and data may disagree with the paper without refuting it, and agree without confirming it."
     ]
     if single:
-        which = "All comparisons rest" if not repeated else f"{single} of {len(compared)} comparisons rest"
-        parts.append(f"{which} on a single seed, which gives a sign and cannot settle anything.")
+        parts.append(
+            f"A comparison on a single seed, as {single} of the {len(compared)} are, gives a sign and settles nothing."
+        )
     if repeated:
         chance = repeated * (1 - CONFIDENCE)
         parts.append(

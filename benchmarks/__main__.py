@@ -100,7 +100,7 @@ def run(
     rows = benchmarks_named(benchmark)
     check_method(method, rows)
     runs = [Run(suite_for(row, suite), row.name, method, seed) for row in rows]
-    jobs = [job_of(item, results) for item in runs]
+    jobs = [replace(job_of(item, results), stage=str(item)) for item in runs]
     # torch takes seconds to load: not before the command line is known to make sense.
     execute = pkgutil.resolve_name("benchmarks.run:execute")
     try:

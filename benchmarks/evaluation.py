@@ -55,7 +55,7 @@ def score(task: Task, examples: Dataset[Any], batch_size: int) -> Score:
     losses: list[Tensor] = []
     predictions: list[Tensor | int] = []
     correct: list[Tensor] = []
-    loader = DataLoader(examples, batch_size=batch_size, collate_fn=task.collate)
+    loader = DataLoader(examples, batch_size=batch_size, collate_fn=task.collate, generator=torch.Generator())
     with evaluation_mode(task.model):
         for batch in loader:
             batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -1,6 +1,6 @@
 """Every benchmark as one row of data. Nothing here imports a model or reads a file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 BaseOptimizer = Literal["SGD", "Adam"]
@@ -52,7 +52,9 @@ class Benchmark:
     train_domain: str
     zero_shot_domains: tuple[str, ...]
     published: tuple[PublishedColumn, ...]
-    published_train: tuple[PublishedColumn, ...] = field(default=())
+    """The paper's columns for the zero-shot average; empty where it has none."""
+    published_train: tuple[PublishedColumn, ...]
+    """The paper's columns for the training domain."""
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -72,8 +74,9 @@ _M2D2_TRAIN = (
     PublishedColumn(("table_11_m2d2_s2orc",), "Math", "Adam"),
 )
 _XNLI_TABLES = ("table_12_xnli", "table_14_xnli_distance")
+# Table 3 is accuracy on the data set that was trained on: the paper has no number for images from elsewhere.
 _VISION = tuple(PublishedColumn(("table_03_vision",), column, "SGD") for column in ("CIFAR-100", "Cars", "Flowers"))
-_VISION_RECIPE = Recipe("SGD", lr=0.02, steps=150, batch_size=32, schedule="cosine")
+_VISION_RECIPE = Recipe("SGD", lr=0.1, steps=150, batch_size=32, schedule="cosine")
 _SHIFTS = ("noise", "blur", "affine", "occlusion")
 
 _ROWS = (
@@ -87,7 +90,8 @@ _ROWS = (
         metric="accuracy",
         train_domain="digits",
         zero_shot_domains=(*_SHIFTS, "MNIST", "font digits"),
-        published=_VISION,
+        published=(),
+        published_train=_VISION,
     ),
     Benchmark(
         name="mini-vision-mnist",
@@ -99,7 +103,8 @@ _ROWS = (
         metric="accuracy",
         train_domain="MNIST",
         zero_shot_domains=(*_SHIFTS, "digits", "font digits"),
-        published=_VISION,
+        published=(),
+        published_train=_VISION,
     ),
     Benchmark(
         name="mini-vision-letters",
@@ -107,11 +112,12 @@ _ROWS = (
         family="mini-vision",
         task="benchmarks.mini.vision:letters",
         prepare="benchmarks.mini.vision:prepare",
-        recipe=_VISION_RECIPE,
+        recipe=replace(_VISION_RECIPE, steps=250),
         metric="accuracy",
         train_domain="letters",
         zero_shot_domains=_SHIFTS,
-        published=_VISION,
+        published=(),
+        published_train=_VISION,
     ),
     Benchmark(
         name="mini-m2d2",

@@ -23,7 +23,7 @@ from benchmarks.mini.docstrings import STANDARD_LIBRARY, Corpus
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Batch, Report, Task, TensorExamples
 
-_ENOUGH_FOR_TESTING = 40_000
+_ENOUGH_FOR_TESTING = 25_000
 _DOMAINS = (
     Corpus("math", ("sympy",), {"train": 700_000, "validation": _ENOUGH_FOR_TESTING, "test": _ENOUGH_FOR_TESTING}),
     Corpus("science", ("scipy",), {"test": _ENOUGH_FOR_TESTING}),
@@ -94,7 +94,7 @@ class Pretraining:
     batch_size: int = 16
     steps: int = 1200
     warmup_steps: int = 50
-    lr: float = 3e-3
+    lr: float = 1.5e-3
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     seed: int = 0
@@ -125,7 +125,7 @@ def forward(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def prepare(report: Report) -> None:
     """Make the corpora, the tokenizer and the pre-trained model in the cache, unless they are there."""
-    _pretrained(_corpora(report), report)
+    _cached(report)
 
 
 def task(seed: int) -> Task:
@@ -133,11 +133,10 @@ def task(seed: int) -> Task:
 
     The seed changes nothing here: the model has no fresh head; data order and dropout are the training loop's.
     """
-    corpora = _corpora(_silent)
-    weights = _pretrained(corpora, _silent) / _WEIGHTS
+    folder = _cached(_silent)
     model = _gpt2(FINE_TUNING_DROPOUT)
-    load_model(model, weights)
-    blocks = {name: TensorExamples({"input_ids": ids.long()}) for name, ids in load_file(corpora / _BLOCKS).items()}
+    load_model(model, folder / _WEIGHTS)
+    blocks = {name: TensorExamples({"input_ids": ids.long()}) for name, ids in load_file(folder / _BLOCKS).items()}
     benchmark = BENCHMARKS["mini-m2d2"]
     return Task(
         model=model.train(),
@@ -148,8 +147,8 @@ def task(seed: int) -> Task:
         input_module=model.get_input_embeddings(),
         revisions={
             **_package_versions(),
-            "corpora sha256": _short_sha256(corpora / _BLOCKS),
-            "weights sha256": _short_sha256(weights),
+            "corpora sha256": _short_sha256(folder / _BLOCKS),
+            "weights sha256": _short_sha256(folder / _WEIGHTS),
         },
     )
 
@@ -170,35 +169,37 @@ def _short_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _key(*tools: str) -> dict[str, object]:
-    """All that determines the content of the cache: the recipe, the code, the packages read and the tools."""
+def _cached(report: Report) -> Path:
+    """The folder of the tokenizer, of all splits as blocks of tokens, named `domain/split`, and of the weights."""
     read = [name for corpus in PRETRAINING.corpora for name in corpus.distributions]
-    return {
+    key = {
         "recipe": asdict(PRETRAINING),
         "code": source_digest(docstrings, sys.modules[__name__]),
-        "versions": docstrings.versions((STANDARD_LIBRARY, *read, *tools)),
+        "versions": docstrings.versions((STANDARD_LIBRARY, *read, "tokenizers", "torch", "transformers")),
     }
 
-
-def _corpora(report: Report) -> Path:
-    """The folder of the tokenizer and of all splits as blocks of tokens, named `domain/split`."""
-    recipe = PRETRAINING
-
     def build(folder: Path) -> None:
-        stage = "mini-m2d2: corpus"
-        parts = len(recipe.corpora) + 1  # the last is the tokenizer
-        report(stage, 0, parts)
-        documents: dict[str, list[str]] = {}
-        for done, (corpus, splits) in enumerate(docstrings.extract(recipe.corpora), start=1):
-            documents |= {f"{corpus.name}/{split}": texts for split, texts in splits.items()}
-            report(stage, done, parts)
-        tokenizer = train_tokenizer(documents[f"{recipe.general.name}/train"], recipe.vocabulary)
-        tokenizer.save(str(folder / _TOKENIZER))
-        blocks = {name: to_blocks(tokenizer, texts, recipe.block) for name, texts in documents.items()}
-        save_file({name: _cut(name, split, recipe.test_blocks) for name, split in blocks.items()}, folder / _BLOCKS)
-        report(stage, parts, parts)
+        _write_blocks(folder, report)
+        blocks = load_file(folder / _BLOCKS)[f"{PRETRAINING.general.name}/train"]
+        save_model(pretrain(blocks, report), str(folder / _WEIGHTS))
 
-    return cached("mini-m2d2-corpora", _key("tokenizers"), build)
+    return cached("mini-m2d2", key, build)
+
+
+def _write_blocks(folder: Path, report: Report) -> None:
+    """Extract the corpora, train the tokenizer on the general one and write both."""
+    recipe, stage = PRETRAINING, "mini-m2d2: corpus"
+    parts = len(recipe.corpora) + 1  # the last is the tokenizer
+    report(stage, 0, parts)
+    documents: dict[str, list[str]] = {}
+    for done, (corpus, splits) in enumerate(docstrings.extract(recipe.corpora), start=1):
+        documents |= {f"{corpus.name}/{split}": texts for split, texts in splits.items()}
+        report(stage, done, parts)
+    tokenizer = train_tokenizer(documents[f"{recipe.general.name}/train"], recipe.vocabulary)
+    tokenizer.save(str(folder / _TOKENIZER))
+    blocks = {name: to_blocks(tokenizer, texts, recipe.block) for name, texts in documents.items()}
+    save_file({name: _cut(name, split, recipe.test_blocks) for name, split in blocks.items()}, folder / _BLOCKS)
+    report(stage, parts, parts)
 
 
 def _cut(name: str, blocks: Tensor, wanted: int) -> Tensor:
@@ -251,17 +252,6 @@ def _gpt2(dropout: float) -> GPT2LMHeadModel:
         use_cache=False,
     )
     return GPT2LMHeadModel(config)
-
-
-def _pretrained(corpora: Path, report: Report) -> Path:
-    """The folder of the weights pre-trained on the general corpus."""
-
-    def build(folder: Path) -> None:
-        save_model(
-            pretrain(load_file(corpora / _BLOCKS)[f"{PRETRAINING.general.name}/train"], report), str(folder / _WEIGHTS)
-        )
-
-    return cached("mini-m2d2-model", _key("tokenizers", "torch", "transformers"), build)
 
 
 def pretrain(blocks: Tensor, report: Report) -> GPT2LMHeadModel:

@@ -93,9 +93,9 @@ class Occlusion:
 
 
 SHIFTS: dict[str, Shift] = {
-    "noise": Noise(0.3),
-    "blur": Blur(1.5),
-    "affine": Affine(degrees=30, scale=0.2, shear=0.3, move=0.1),
+    "noise": Noise(0.2),
+    "blur": Blur(1.25),
+    "affine": Affine(degrees=20, scale=0.2, shear=0.2, move=0.08),
     "occlusion": Occlusion(8),
 }
 """What is done to the test images of a target, by the name of the domain that comes of it."""

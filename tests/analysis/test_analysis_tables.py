@@ -61,6 +61,13 @@ def test_best_and_worst_are_of_the_complete_and_follow_the_metric(suite: Path) -
     assert cells(m2d2, "TRAM-x")["fonts"].mark == "best"
 
 
+def test_a_method_that_lacks_seeds_does_not_tie_with_the_best(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"mini-xnli": ("Adam", "SAM")}, (0, 1), lambda method, *_: 50.0 + len(method))
+    (result,) = aggregate(load(write_tree(tmp_path, {"mini-xnli": ("R3F+",)}, (0,), lambda *_: 54.0)))
+    marks = {row[0].text: row[1].mark for row in benchmark_table(result).sections[0]}
+    assert marks == {"Adam": "best", "SAM": "worst", "R3F+": None}
+
+
 def test_equal_methods_are_not_marked() -> None:
     runs = [record("mini-xnli", method, 0, lambda *_: 50.0) for method in ("Adam", "SAM")]
     (result,) = aggregate(Results("mini", tuple(runs), ()))

@@ -44,6 +44,12 @@ def test_lines_are_methods_and_dots_are_seeds(suite: Path) -> None:
     assert dots == [pytest.approx([1.0, 1.1, 1.2]), pytest.approx([1.0, -1.0, 0.0]), pytest.approx([-1.0, -1.1])]
 
 
+def test_the_baseline_is_a_square_at_zero_and_nothing_is_missing(suite: Path) -> None:
+    axes = panel(aggregate(load(suite)), "mini-vision-letters")
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "s"] == [(0, 0)]
+    assert [text.get_text() for text in axes.texts] == ["paper"]
+
+
 def test_intervals_are_drawn(suite: Path) -> None:
     axes = panel(aggregate(load(suite)), "mini-vision-letters")
     ((left, right),) = axes.containers[0].lines[2][0].get_segments()

@@ -113,17 +113,18 @@ def test_agreement(ours: Verdict | None, paper: PublishedVerdict | None, expecte
 
 def test_sentences_count_what_can_be_compared() -> None:
     one_seed = Verdict("better", 1)
-    comparisons = [(BETTER, "agrees"), (WORSE, "opposite"), (NEITHER, "undecided"), (one_seed, "agrees"), (None, None)]
+    repeated = [(BETTER, "agrees"), (WORSE, "opposite"), (NEITHER, "undecided")]
+    comparisons = [*repeated, (one_seed, "agrees"), (one_seed, "agrees"), (None, None), (BETTER, None)]
     assert count_sentence(comparisons) == (
-        "ours agrees with the paper in 2 of 4 comparisons, points the other way in 1 and leaves 1 undecided."
+        "ours agrees with the paper in 3 of 5 comparisons, points the other way in 1 and leaves 1 undecided."
     )
     caveats = caveat_sentence(comparisons)
-    assert "1 of 4 comparisons rest on a single seed" in caveats
+    assert "on a single seed, as 2 of the 5 are, gives a sign and settles nothing" in caveats
     assert "about 0.2 of 3 would still exclude 0" in caveats
     assert "Miniature models and data may disagree with the paper" in caveats
 
 
 def test_sentences_on_single_seeds_only_and_on_nothing() -> None:
-    assert "All comparisons rest on a single seed" in caveat_sentence([(Verdict("worse", 1), "agrees")])
+    assert "on a single seed, as 1 of the 1 are, gives a sign" in caveat_sentence([(Verdict("worse", 1), "agrees")])
     assert "exclude 0" not in caveat_sentence([(Verdict("worse", 1), "agrees")])
     assert count_sentence([(BETTER, None), (None, None)]) == "nothing here has a counterpart in the paper."

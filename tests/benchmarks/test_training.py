@@ -146,6 +146,13 @@ def test_no_clipping_where_the_recipe_has_none() -> None:
         torch.testing.assert_close(param.detach(), start - grad)
 
 
+def test_training_turns_dropout_on_whatever_mode_the_model_came_in() -> None:
+    """Models of the hub come in evaluation mode."""
+    evaluating = points(3)
+    evaluating.model.eval()
+    assert trained(task=evaluating)[1].curves == trained(task=points(3))[1].curves
+
+
 @pytest.mark.parametrize("method", ["SGD", "ASAM", "TRAM-prev"])
 def test_micro_batches_train_as_one_batch(method: str) -> None:
     def double_task() -> Task:

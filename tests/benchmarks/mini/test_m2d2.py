@@ -150,7 +150,7 @@ def test_revisions_name_every_corpus_and_both_files(task: Task) -> None:
 
 
 def test_the_model_carries_the_pretrained_weights_whatever_the_seed(cache: Path, task: Task) -> None:
-    (saved,) = cache.glob("mini-m2d2-model-*/model.safetensors")
+    (saved,) = cache.glob("mini-m2d2-*/model.safetensors")
     weights = load_file(saved)
     other = m2d2.task(seed=1).model.state_dict()
     assert len(weights) > 10
@@ -202,7 +202,7 @@ def test_blocks_decode_to_the_texts_with_a_separator_after_each() -> None:
 
 
 def test_the_tokenizer_learns_from_the_general_corpus_alone(cache: Path, task: Task) -> None:
-    (saved,) = cache.glob("mini-m2d2-corpora-*/tokenizer.json")
+    (saved,) = cache.glob("mini-m2d2-*/tokenizer.json")
     *_, (_, general) = docstrings.extract(TINY.corpora)
     expected = m2d2.train_tokenizer(general["train"], TINY.vocabulary)
     assert Tokenizer.from_file(str(saved)).get_vocab() == expected.get_vocab()
