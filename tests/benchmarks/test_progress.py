@@ -64,8 +64,10 @@ def test_what_remains_is_shared_among_the_workers_but_no_job_is_split() -> None:
     found.started(jobs[2])
     found.succeeded(jobs[2], seconds=90)
     assert found.remaining_seconds("runs") == pytest.approx((10 + 10) / 2)
+    found.started(jobs[3])
+    found.succeeded(jobs[3], seconds=10)
     clock.now += 1000
-    assert found.remaining_seconds("runs") == pytest.approx(10)
+    assert found.remaining_seconds("runs") == 0
 
 
 def test_a_job_without_precedent_is_judged_by_its_own_steps() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from scipy import ndimage
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.mini import glyphs, targets, vision
 from benchmarks.mini.glyphs import ARMENIAN, DIGITS, FACES, GEORGIAN, SERIF
@@ -235,11 +235,12 @@ def test_revisions_name_packages_and_checksums(caches: tuple[Path, Path, Reporte
 
 
 def test_pretraining_starts_from_the_seed_and_moves_every_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: nn.Module = vision.new_model(224, 0)
-    monkeypatch.setattr(vision, "PRETRAINING", replace(vision.PRETRAINING, steps=1, batch_size=4, lr=0.0))
+    started = vision.new_model(224, 0)
+    recipe = replace(vision.PRETRAINING, steps=2, batch_size=4)
+    monkeypatch.setattr(vision, "PRETRAINING", replace(recipe, lr=0.0))
     for name, weight in vision.pretrain(lambda *progress: None).items():
         assert torch.equal(weight, started.state_dict()[name])
-    monkeypatch.setattr(vision, "PRETRAINING", replace(vision.PRETRAINING, steps=2, batch_size=4))
+    monkeypatch.setattr(vision, "PRETRAINING", recipe)
     for name, weight in vision.pretrain(lambda *progress: None).items():
         assert not torch.equal(weight, started.state_dict()[name]), name
 

@@ -1,0 +1,48 @@
+"""The README's table: worked out by hand on the small suite, and current in the README itself."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.aggregate import aggregate
+from analysis.readme import BEGIN, END, block, matrix_table, update, with_block
+from analysis.records import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_cell_by_hand(suite: Path) -> None:
+    table = matrix_table(aggregate(load(suite)))
+    assert [column.name for column in table.columns] == [
+        "method",
+        "letters ↑",
+        "m2d2 ↓",
+        "paper: vision, in-domain",
+        "paper: m2d2",
+    ]
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.sections[0]}
+    # Scores are 50 + seed (mean 51) + gain + the mean length of a zero-shot domain's name: letters 24/4, m2d2 71/10.
+    assert rows["baseline"] == ["57.00", "58.10", "-", "-"]
+    assert rows["SAM"] == ["**+1.10**", "_+1.10_", "better 3/3", "better 2/2"]
+    assert rows["R3F"] == ["0.00", "0.00", "-", "better 2/2"]
+    assert rows["TRAM-x"] == ["_-1.05_", "**-1.10**", "better 3/3", "better 2/2"]
+
+
+def test_only_what_is_between_the_markers_changes(suite: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n", encoding="utf-8")
+    results = aggregate(load(suite))
+    assert update(readme, results)
+    assert readme.read_text(encoding="utf-8") == f"above\n{block(results)}\nbelow\n"
+    assert not update(readme, results)
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END} {BEGIN}"])
+def test_missing_markers_are_told(text: str) -> None:
+    with pytest.raises(ValueError, match="markers"):
+        with_block(text, "new")
+
+
+def test_the_readme_is_what_the_stored_records_say() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_block(text, block(aggregate(load(ROOT / "results" / "mini")))) == text
