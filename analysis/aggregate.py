@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.methods import expected, in_order
+from analysis.methods import in_order
 from analysis.published import published_differences
 from analysis.records import Results, metric_frame
 from analysis.statistics import Interval, t_interval
 from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
-from benchmarks.registry import BENCHMARKS, Benchmark, PublishedColumn
+from benchmarks.registry import BENCHMARKS, Benchmark, PublishedColumn, methods_of
 
 ZERO_SHOT = "ZS Avg"
 
@@ -124,7 +124,7 @@ def _aggregate(metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ..
     differences = {column: paired_differences(scores[column], baseline) for column in (*benchmark.domains, ZERO_SHOT)}
     run = {str(name) for name in scores.index.get_level_values("method")}
     methods = []
-    for name in in_order(run.union(expected(benchmark))):
+    for name in in_order(run.union(methods_of(benchmark))):
         own = scores[scores.index.get_level_values("method") == name]
         paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
         methods.append(

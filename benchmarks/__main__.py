@@ -18,9 +18,9 @@ from benchmarks.errors import RunError
 from benchmarks.pool import Failure, Job, default_workers, run_jobs
 from benchmarks.progress import board
 from benchmarks.record import Record, RecordError, Run, read_record, read_records
-from benchmarks.registry import BENCHMARKS, Benchmark
+from benchmarks.registry import BENCHMARKS, PASSES, Benchmark, methods_of
 from benchmarks.storage import check_folder
-from benchmarks.suites import PASSES, SUITES, expected_cost, methods_of, runs_of
+from benchmarks.suites import SUITES, expected_cost, runs_of
 
 INTERRUPTED = 130
 RUNS = "runs"

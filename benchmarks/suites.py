@@ -4,32 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.record import Run
-from benchmarks.registry import BENCHMARKS, Benchmark
-
-PASSES: dict[str, tuple[int, int]] = {
-    "SGD": (1, 1),
-    "Adam": (1, 1),
-    "SAM": (2, 2),
-    "ASAM": (2, 2),
-    "FSAM": (2, 2),
-    "TRPO": (2, 1),
-    "R3F": (2, 1),
-    "MESA": (2, 1),
-    "ASAM+TRPO": (3, 2),
-    "ASAM+R3F": (4, 2),
-    "ASAM+MESA": (3, 2),
-    "TRAM-prev": (3, 2),
-    "TRAM-pre": (3, 2),
-    "TRAM-x": (3, 2),
-    "TRAM-Fisher": (2, 2),
-    "TRAM-x-MMD": (3, 2),
-    "TRAM-x-L2": (3, 2),
-}
-"""Forward and backward passes by method: the names and numbers of `tram.METHODS`, which takes torch to read. A test
-holds the two together."""
-
-PLAIN = ("SGD", "Adam")
-"""The methods that only name a base optimizer: a benchmark runs the one that it trains with."""
+from benchmarks.registry import BENCHMARKS, PASSES, PLAIN, methods_of
 
 
 @dataclass(frozen=True)
@@ -62,11 +37,6 @@ _ROWS = (
 )
 
 SUITES: dict[str, Suite] = {row.name: row for row in _ROWS}
-
-
-def methods_of(benchmark: Benchmark) -> tuple[str, ...]:
-    """Every method but the plain one of the other base optimizer."""
-    return tuple(name for name in PASSES if name not in PLAIN or name == benchmark.recipe.base_optimizer)
 
 
 def runs_of(suite: str, benchmarks: Iterable[str], selection: Selection) -> list[Run]:

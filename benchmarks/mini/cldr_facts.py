@@ -30,6 +30,11 @@ LABELS = ("entailment", "neutral", "contradiction")
 """In XNLI's order: a label is an index into it."""
 
 GROUP = 4
+"""The facts of a contrast group."""
+
+_PATIENCE = 1000
+"""Draws, before it is taken that there is nothing to draw."""
+
 SPLITS = {"train": 0.6, "validation": 0.15, "test": 0.25}
 """The share of the entities that each split is about."""
 
@@ -232,7 +237,8 @@ def _part(items: Sequence[T], start: float, stop: float) -> tuple[T, ...]:
 def _apart(random: Random, items: Sequence[T], key: Callable[[T], Hashable] = lambda item: item) -> list[T]:
     """GROUP of `items`, drawn at random, of which no two have the same key."""
     chosen: dict[Hashable, T] = {}
-    for item in random.sample(items, len(items)):
+    for _ in range(_PATIENCE):
+        item = random.choice(items)
         chosen.setdefault(key(item), item)
         if len(chosen) == GROUP:
             return list(chosen.values())
@@ -324,7 +330,7 @@ def rounds(entities: Entities, number: int, seed: str, forbidden: Iterable[Phras
 
 
 def _untold(kind: Callable[[Entities, Random], Group], entities: Entities, random: Random, told: set[Phrase]) -> Group:
-    for _ in range(1000):
+    for _ in range(_PATIENCE):
         group = kind(entities, random)
         if told.isdisjoint(fact.premise for fact in group):
             return group

@@ -11,11 +11,10 @@ from rich.console import Console
 from analysis.aggregate import aggregate
 from analysis.cells import Cell, Column, Table, two_decimals
 from analysis.cost import cost_table
-from analysis.methods import expected
 from analysis.records import Results, load
 from analysis.render import comma_separated, markdown, print_table
 from analysis.tables import all_tables, benchmark_table, overview_table, summary_table
-from benchmarks.registry import BENCHMARKS
+from benchmarks.registry import BENCHMARKS, methods_of
 from tests.analysis.synthetic import record, write_tree
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -120,7 +119,7 @@ def test_terminal_tables_fit_and_are_plain(tmp_path: Path, seeds: tuple[int, ...
     def score(method: str, seed: int, domain: str) -> float:
         return 100 + 10 * seed + (hash_free(method) * 40 + seed if method != "TRPO" else 0)
 
-    methods = {name: expected(benchmark) for name, benchmark in BENCHMARKS.items()}
+    methods = {name: methods_of(benchmark) for name, benchmark in BENCHMARKS.items()}
     results = load(write_tree(tmp_path, methods, seeds, score))
     console = Console(file=io.StringIO(), width=100, highlight=False)
     aggregated = aggregate(results)
@@ -147,7 +146,7 @@ def test_csv_quotes_and_leaves_gaps_empty() -> None:
 
 
 def test_four_hundred_records_take_less_than_two_seconds(tmp_path: Path) -> None:
-    methods = {name: expected(benchmark) for name, benchmark in BENCHMARKS.items()}
+    methods = {name: methods_of(benchmark) for name, benchmark in BENCHMARKS.items()}
     folder = write_tree(tmp_path, methods, range(5), lambda method, seed, _: 50 + hash_free(method) + seed)
     start = time.process_time()
     results = load(folder)

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from benchmarks.record import Run
-from benchmarks.registry import BENCHMARKS
-from benchmarks.suites import PASSES, PLAIN, SUITES, Selection, expected_cost, methods_of, runs_of
+from benchmarks.registry import BENCHMARKS, PASSES, PLAIN, methods_of
+from benchmarks.suites import SUITES, Selection, expected_cost, runs_of
 from tram import METHODS
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from benchmarks.registry import BENCHMARKS, Benchmark, Recipe
-from benchmarks.suites import PASSES, SUITES, Selection, Suite
+from benchmarks.registry import BENCHMARKS, PASSES, Benchmark, Recipe
+from benchmarks.suites import SUITES, Selection, Suite
 
 RECIPE = Recipe("SGD", lr=0.1, steps=12, batch_size=8, schedule="cosine")
 

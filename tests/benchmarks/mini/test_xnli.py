@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from benchmarks.cache import digest
 from benchmarks.mini import cldr_facts, xnli
-from benchmarks.mini.cldr_facts import GROUP, KINDS, LABELS, LANGUAGES, render
+from benchmarks.mini.cldr_facts import GROUP, KINDS, LABELS, LANGUAGES, Limits, render
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Task, TensorExamples
 
@@ -109,12 +110,24 @@ def test_a_second_call_makes_nothing(caches: tuple[Path, Path, Reported]) -> Non
     }
 
 
-def test_another_recipe_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
-    for rate in (1e-3, 2e-3):
-        monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, steps=1, lr=rate))
-        xnli.prepare(lambda *progress: None)
-    assert len([path for path in tmp_path.glob("mini-xnli-encoder-*") if path.is_dir()]) == 2
+def test_recipe_packages_and_code_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [xnli._key("torch")]
+    with monkeypatch.context() as patch:
+        patch.setattr(xnli, "PRETRAINING", replace(xnli.PRETRAINING, lr=2e-3))
+        keys.append(xnli._key("torch"))
+    with monkeypatch.context() as patch:
+        patch.setattr(xnli, "PRETRAINING", replace(xnli.PRETRAINING, limits=replace(Limits(), units=31)))
+        keys.append(xnli._key("torch"))
+    with monkeypatch.context() as patch:
+        patch.setattr(xnli, "version", lambda package: f"{package}, another")
+        keys.append(xnli._key("torch"))
+    with monkeypatch.context() as patch:
+        patch.setattr(xnli, "source_digest", lambda *modules: [module.__name__ for module in modules])
+        keys.append(xnli._key("torch"))
+        assert {cldr_facts.__name__, xnli.__name__} == set(keys[-1]["code"])  # type: ignore[call-overload]
+    assert len({digest(key) for key in keys}) == len(keys)
+    assert xnli._key("torch") == keys[0]
+    assert {"babel", "tokenizers", "torch"} == set(keys[0]["versions"])  # type: ignore[call-overload]
 
 
 def test_progress_goes_from_nothing_to_all(caches: tuple[Path, Path, Reported]) -> None:
@@ -201,7 +214,7 @@ def test_the_loss_is_the_cross_entropy_and_ignores_padding(task: Task) -> None:
     task.model.train()
 
 
-def test_pretraining_asks_of_all_entities_but_of_no_held_out_premise(caches: tuple[Path, Path, Reported]) -> None:
+def test_pretraining_says_no_held_out_premise(caches: tuple[Path, Path, Reported]) -> None:
     drawn = xnli.draw_rounds()
     sides = list(islice(xnli.pretraining_sides(drawn["pre-training"]), 3000))
     held_out = {
