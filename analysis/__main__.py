@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from benchmarks.record import write_atomically
 from benchmarks.registry import BENCHMARKS
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def tables(
     from analysis.tables import all_tables, conclusions, overview_table
 
     for table in all_tables(loaded, aggregated):
-        render.write_whole(output / f"{table.name}.md", render.markdown(table).encode())
-        render.write_whole(output / f"{table.name}.csv", render.comma_separated(table).encode())
+        write_atomically(output / f"{table.name}.md", render.markdown(table).encode())
+        write_atomically(output / f"{table.name}.csv", render.comma_separated(table).encode())
     console = render.terminal()
     for result in aggregated:
         render.print_table(overview_table(result), console)
@@ -64,14 +65,13 @@ def figures(
     """Draw the differences to the baseline, overall and by domain, as PNG and PDF."""
     loaded, aggregated = _load_and_aggregate(results, benchmark)
     _make_folder(output)
-    from analysis import render
     from analysis.figures import FIGURES, encode
 
     for name, draw in FIGURES.items():
         figure = draw(aggregated)
         for kind in ("png", "pdf"):
             path = output / f"{loaded.suite}_{name}.{kind}"
-            render.write_whole(path, encode(figure, kind))
+            write_atomically(path, encode(figure, kind))
             print(path)
     _report_left_out(loaded)
 

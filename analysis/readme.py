@@ -6,8 +6,9 @@ from pathlib import Path
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
 from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column, two_decimals
 from analysis.methods import in_order
-from analysis.render import markdown_rows, write_whole
+from analysis.render import markdown_rows
 from analysis.tables import conclusions
+from benchmarks.record import write_atomically
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
@@ -61,7 +62,7 @@ def update(readme: Path, results: Sequence[BenchmarkResult]) -> bool:
     old = readme.read_text(encoding="utf-8")
     new = with_block(old, block(results))
     if new != old:
-        write_whole(readme, new.encode())
+        write_atomically(readme, new.encode())
     return new != old
 
 

@@ -1,10 +1,7 @@
-"""Render: one table object as Markdown, as CSV or in the terminal, and files that appear whole or not at all."""
+"""Render: one table object as Markdown, as CSV or in the terminal."""
 
 import csv
 import io
-import os
-import tempfile
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -82,22 +79,6 @@ def terminal() -> Console:
     console = Console(highlight=False)
     console.width = min(console.width, TERMINAL_WIDTH) if console.is_terminal else TERMINAL_WIDTH
     return console
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` at `path`: a temporary file in the same folder, fsync, rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _markdown_row(cells: list[str]) -> str:

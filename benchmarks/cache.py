@@ -25,6 +25,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
+def file_digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def source_digest(*modules: ModuleType) -> str:
     """A digest of the modules' source text, so that what old code made is not taken for what new code makes."""
     return digest([inspect.getsource(module) for module in modules])

@@ -108,14 +108,14 @@ class Record(_Strict):
         return metrics
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` at `path`: a temporary file in the same folder, fsync, rename. An interruption leaves no `path`."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` at `path`: a temporary file in the same folder, fsync, rename. Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -128,7 +128,7 @@ def write_atomically(path: Path, text: str) -> None:
 def write_record(record: Record, results: Path) -> Path:
     """Write `record` at its path, atomically. Returns the path."""
     path = record.run.path(results)
-    write_atomically(path, record.model_dump_json(indent=1) + "\n")
+    write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
     return path
 
 

@@ -56,7 +56,7 @@ def save(record: Record, curve: str, results: Path) -> Path:
 
 
 def _write(record: Record, curve: str, results: Path) -> Path:
-    write_atomically(curve_path(record.run.path(results)), curve)
+    write_atomically(curve_path(record.run.path(results)), curve.encode())
     return write_record(record, results)
 
 

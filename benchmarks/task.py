@@ -20,6 +20,10 @@ Report = Callable[[str, int, int], None]
 """report(stage, done, total): called by long work to tell how far it is."""
 
 
+def silent(stage: str, done: int, total: int) -> None:
+    """The report of work that nobody watches."""
+
+
 @dataclass(frozen=True)
 class TensorExamples(Dataset[Any]):
     """Examples held in memory: every tensor's first dimension counts the examples."""

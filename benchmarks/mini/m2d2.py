@@ -4,7 +4,6 @@ The pre-training corpus has none of the domains' packages in it, as WebText has 
 that use some of them, such as timm, which calls PyTorch.
 """
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,11 +16,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, get_linear_schedule_with_warmup
 
-from benchmarks.cache import cached, source_digest
+from benchmarks.cache import cached, file_digest, source_digest
 from benchmarks.mini import docstrings
 from benchmarks.mini.docstrings import STANDARD_LIBRARY, Corpus
+from benchmarks.mini.reproducible import one_thread
 from benchmarks.registry import BENCHMARKS
-from benchmarks.task import Batch, Report, Task, TensorExamples
+from benchmarks.task import Batch, Report, Task, TensorExamples, silent
 
 _ENOUGH_FOR_TESTING = 25_000
 _DOMAINS = (
@@ -133,7 +133,7 @@ def task(seed: int) -> Task:
 
     The seed changes nothing here: the model has no fresh head; data order and dropout are the training loop's.
     """
-    folder = _cached(_silent)
+    folder = _cached(silent)
     model = _gpt2(FINE_TUNING_DROPOUT)
     load_model(model, folder / _WEIGHTS)
     blocks = {name: TensorExamples({"input_ids": ids.long()}) for name, ids in load_file(folder / _BLOCKS).items()}
@@ -147,14 +147,10 @@ def task(seed: int) -> Task:
         input_module=model.get_input_embeddings(),
         revisions={
             **_package_versions(),
-            "corpora sha256": _short_sha256(folder / _BLOCKS),
-            "weights sha256": _short_sha256(folder / _WEIGHTS),
+            "corpora sha256": file_digest(folder / _BLOCKS),
+            "weights sha256": file_digest(folder / _WEIGHTS),
         },
     )
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The report of work that nobody watches."""
 
 
 def _package_versions() -> dict[str, str]:
@@ -163,10 +159,6 @@ def _package_versions() -> dict[str, str]:
         corpus.name: ", ".join(f"{name} {number}" for name, number in docstrings.versions(corpus.distributions).items())
         for corpus in PRETRAINING.corpora
     }
-
-
-def _short_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _cached(report: Report) -> Path:
@@ -260,28 +252,23 @@ def pretrain(blocks: Tensor, report: Report) -> GPT2LMHeadModel:
     One thread, and a random state of its own: the same blocks give the same bits, whatever the caller did before.
     """
     recipe = PRETRAINING
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            model = _gpt2(recipe.dropout).train()
-            optimizer = torch.optim.AdamW(
-                model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
-            )
-            scheduler = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, recipe.steps)
-            batches = _shuffled(blocks, recipe.batch_size)
-            for step in range(recipe.steps):
-                report("mini-m2d2: pre-training", step, recipe.steps)
-                loss, _ = forward(model, {"input_ids": next(batches).long()})
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                optimizer.zero_grad()
-                scheduler.step()
-            report("mini-m2d2: pre-training", recipe.steps, recipe.steps)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = _gpt2(recipe.dropout).train()
+        optimizer = torch.optim.AdamW(
+            model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
+        )
+        scheduler = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, recipe.steps)
+        batches = _shuffled(blocks, recipe.batch_size)
+        for step in range(recipe.steps):
+            report("mini-m2d2: pre-training", step, recipe.steps)
+            loss, _ = forward(model, {"input_ids": next(batches).long()})
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            scheduler.step()
+        report("mini-m2d2: pre-training", recipe.steps, recipe.steps)
     return model
 
 

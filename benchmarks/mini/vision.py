@@ -18,11 +18,8 @@ It is then fine-tuned on one of three targets, 28 x 28 pixels, light on black:
 Shifted test sets are made of the target's own test images; "font digits" are the digits of all 21 faces.
 """
 
-import hashlib
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,11 +30,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmarks.cache import cached, source_digest
+from benchmarks.cache import cached, file_digest, source_digest
 from benchmarks.mini import glyphs, shifts, targets
 from benchmarks.mini.glyphs import COMPUTER_MODERN, MONO, SANS, STIX
+from benchmarks.mini.reproducible import one_thread
 from benchmarks.mini.shifts import SHIFTS, Affine, Noise, to_float
-from benchmarks.task import Batch, Report, Task, TensorExamples
+from benchmarks.task import Batch, Report, Task, TensorExamples, silent
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def standardised(images: Tensor) -> Tensor:
 
 
 def _task(name: str, classes: int, seed: int) -> Task:
-    data, weights = _data(_silent) / f"{name}.safetensors", _pretrained(_silent) / _WEIGHTS
+    data, weights = _data(silent) / f"{name}.safetensors", _pretrained(silent) / _WEIGHTS
     tensors = load_file(data)
 
     def examples(images: str) -> TensorExamples:
@@ -122,7 +120,7 @@ def _task(name: str, classes: int, seed: int) -> Task:
         validation=examples("validation"),
         test={domain: examples(domain) for domain in (name, *SHIFTS, *targets.OTHER_DIGITS[name])},
         input_module=model.get_submodule("patch_embed"),
-        revisions=_versions() | {"data sha256": _short_sha256(data), "weights sha256": _short_sha256(weights)},
+        revisions=_versions() | {"data sha256": file_digest(data), "weights sha256": file_digest(weights)},
     )
 
 
@@ -149,7 +147,7 @@ def _data(report: Report) -> Path:
     def build(folder: Path) -> None:
         total = len(targets.OTHER_DIGITS)
         report("mini-vision: glyphs", 0, total)
-        with _one_thread():
+        with one_thread():
             for done, (name, sets) in enumerate(targets.targets(), start=1):
                 tensors = {f"{key}/images": labelled.images for key, labelled in sets.items()}
                 tensors |= {f"{key}/labels": labelled.labels for key, labelled in sets.items()}
@@ -185,7 +183,7 @@ def pretrain(report: Report) -> dict[str, Tensor]:
     model = new_model(len(source), recipe.seed)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _lr_factor)
-    with _one_thread():
+    with one_thread():
         for step in range(recipe.steps):
             report("mini-vision: pre-training", step, recipe.steps)
             warp = recipe.warp.times(min(1.0, 0.2 + 0.8 * step / recipe.ramp_steps))
@@ -207,24 +205,5 @@ def _lr_factor(step: int) -> float:
     return min((step + 1) / PRETRAINING.warmup_steps, decayed)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The last bits of a sum depend on how many threads share it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The report of work that nobody watches."""
-
-
 def _versions() -> dict[str, str]:
     return {package: version(package) for package in _PACKAGES}
-
-
-def _short_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +21,13 @@ from babel.core import get_cldr_version
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
-from transformers import (
-    XLMRobertaConfig,
-    XLMRobertaForMaskedLM,
-    XLMRobertaForSequenceClassification,
-    XLMRobertaModel,
-    XLMRobertaPreTrainedModel,
-    get_linear_schedule_with_warmup,
-)
+from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification, get_linear_schedule_with_warmup
 
 from benchmarks.cache import cached, source_digest
 from benchmarks.mini import cldr_facts
 from benchmarks.mini.cldr_facts import GROUP, LABELS, LANGUAGES, Limits, Round, render
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Batch, Report, Task, TensorExamples
-
-Model = TypeVar("Model", bound=XLMRobertaPreTrainedModel)
 
 
 @dataclass(frozen=True)
@@ -57,32 +48,25 @@ class Pretraining:
     initial_std: float = 0.08
     """Of the weights: about width^-1/2. With the usual 0.02 the attention of so narrow a model starts flat."""
     dropout: float = 0.0
-    queries_equal_keys: bool = True
-    """At the start: a token then attends to its like, which is how two sides are compared."""
-    steps: int = 1500
+    steps: int = 1600
     english_steps: int = 300
-    """The first of them, matching English alone. Comparing is learned there, for all languages: without them it takes
-    several times as long."""
+    """The first of them, in English alone: comparing is learned there, and then carried over to all languages."""
     batch_size: int = 64
+    translated_share: float = 0.3
+    """Of the examples, whose second side is in a language drawn anew."""
     warmup_steps: int = 100
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     clip: float = 1.0
-    masking_chance: float = 0.3
-    """That a drawn fact is for predicting masked tokens, and not for matching."""
-    translating_chance: float = 0.2
-    """That the hypothesis is in a language of its own."""
-    masked_share: float = 0.2
     seed: int = 0
 
 
 PRETRAINING = Pretraining()
 FINE_TUNING_DROPOUT = 0.1
 
-_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-_START, _PAD, _END, _UNKNOWN, _MASK = range(len(_SPECIAL))
-_UNASKED = -100  # what cross_entropy leaves out
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+_START, _PAD, _END, _UNKNOWN = range(len(_SPECIAL))
 _TOKENIZER = "tokenizer.json"
 _PAIRS = "pairs.jsonl"
 _EXAMPLES = "examples.safetensors"
@@ -90,7 +74,7 @@ _ENCODER = "encoder.safetensors"
 
 
 class Sides(NamedTuple):
-    """A pre-training example: two texts, and whether they match (1 or 0; -100 where that is not asked)."""
+    """A pre-training example: two texts, and whether they match (1) or not (0)."""
 
     first: str
     second: str
@@ -98,7 +82,10 @@ class Sides(NamedTuple):
 
 
 def forward(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(loss, logits) of `input_ids`, `attention_mask` (examples, tokens) and `labels`; logits (examples, 3)."""
+    """(loss, logits) of `input_ids`, `attention_mask` (examples, tokens) and `labels` (examples,).
+
+    loss is the mean cross-entropy in nats; logits are (examples, classes).
+    """
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return F.cross_entropy(logits, batch["labels"]), logits
 
@@ -112,12 +99,12 @@ def task(seed: int) -> Task:
     """Inference learned in English and tested in all fifteen languages; the head is drawn from `seed`."""
     facts = _facts(_silent)
     encoder = _encoder(facts, _silent) / _ENCODER
-    model = _new(XLMRobertaForSequenceClassification, FINE_TUNING_DROPOUT, seed)
+    model = new_model(LABELS, FINE_TUNING_DROPOUT, seed)
     model.roberta.load_state_dict(load_file(encoder))
     tensors = load_file(facts / _EXAMPLES)
     examples = {
         name: TensorExamples({field: tensors[f"{name}/{field}"] for field in ("input_ids", "attention_mask", "labels")})
-        for name in _examples_names()
+        for name in _set_names()
     }
     return Task(
         model=model.train(),
@@ -152,7 +139,7 @@ def _key(*packages: str) -> dict[str, object]:
     }
 
 
-def _examples_names() -> list[str]:
+def _set_names() -> list[str]:
     """`split/language` of every set: train and validation are English only."""
     return ["train/en", "validation/en", *(f"test/{language}" for language in LANGUAGES)]
 
@@ -178,7 +165,7 @@ def _facts(report: Report) -> Path:
 
     def build(folder: Path) -> None:
         stage = "mini-xnli: facts"
-        names = _examples_names()
+        names = _set_names()
         parts = len(LANGUAGES) + 1 + len(names)  # the pre-training texts, the tokenizer, the examples
         drawn = draw_rounds()
         texts: list[str] = []
@@ -240,37 +227,32 @@ def pad(sequences: Sequence[Sequence[int]]) -> Batch:
 
 
 def pretraining_sides(rounds: Sequence[Round]) -> Iterator[Sides]:
-    """Examples without end: English ones to match for `english_steps` batches, then all languages, also to unmask.
+    """Examples without end: `english_steps` batches in English, then all languages.
 
-    Every premise to match comes twice: with its own hypothesis, and with one of its contrast group or of another kind.
+    Every premise comes twice: with its own hypothesis, then with one of its contrast group or of another kind.
     """
     recipe = PRETRAINING
     random = Random(f"pre-training, {recipe.seed}")
-    for index in count():
-        early = index < recipe.english_steps * recipe.batch_size // 2
-        languages = ("en",) if early else LANGUAGES
-        masking = not early and random.random() < recipe.masking_chance
+    for drawn in count():
+        languages = ("en",) if 2 * drawn < recipe.english_steps * recipe.batch_size else LANGUAGES
         groups = random.choice(rounds)
         kind, place = random.randrange(len(groups)), random.randrange(GROUP)
         fact = groups[kind][place]
-        first = second = random.choice(languages)
-        if random.random() < recipe.translating_chance:
-            second = random.choice(languages)
-        premise, hypothesis = render(fact.premise, first), render(fact.hypothesis, second)
-        if masking:
-            yield Sides(premise, hypothesis, _UNASKED)
-            continue
         if random.random() < 0.5:
             other = groups[kind][(place + random.randrange(1, GROUP)) % GROUP]
         else:
             other = groups[(kind + random.randrange(1, len(groups))) % len(groups)][place]
-        yield Sides(premise, hypothesis, 1)
-        yield Sides(premise, render(other.hypothesis, second), 0)
+        first = second = random.choice(languages)
+        if random.random() < recipe.translated_share:
+            second = random.choice(languages)
+        for answer, match in ((fact, 1), (other, 0)):
+            yield Sides(render(fact.premise, first), render(answer.hypothesis, second), match)
 
 
-def _config(dropout: float) -> XLMRobertaConfig:
+def new_model(labels: Sequence[str], dropout: float, seed: int) -> XLMRobertaForSequenceClassification:
+    """XLM-R and a head, with weights drawn from `seed`; the caller's random state is left as it was."""
     recipe = PRETRAINING
-    return XLMRobertaConfig(
+    config = XLMRobertaConfig(
         vocab_size=recipe.vocabulary,
         max_position_embeddings=recipe.positions,
         num_hidden_layers=recipe.layers,
@@ -281,18 +263,14 @@ def _config(dropout: float) -> XLMRobertaConfig:
         attention_probs_dropout_prob=dropout,
         initializer_range=recipe.initial_std,
         type_vocab_size=1,
-        id2label=dict(enumerate(LABELS)),
+        id2label=dict(enumerate(labels)),
         bos_token_id=_START,
         pad_token_id=_PAD,
         eos_token_id=_END,
     )
-
-
-def _new(architecture: type[Model], dropout: float, seed: int) -> Model:
-    """A model with weights drawn from `seed`; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return architecture(_config(dropout))
+        return XLMRobertaForSequenceClassification(config)
 
 
 def _encoder(facts: Path, report: Report) -> Path:
@@ -305,98 +283,57 @@ def _encoder(facts: Path, report: Report) -> Path:
     return cached("mini-xnli-encoder", _key("torch", "transformers"), build)
 
 
-class Pretrained(nn.Module):
-    """XLM-R with its head for masked tokens, and a head on `<s>` that tells whether two sides match."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        recipe = PRETRAINING
-        self.language_model = _new(XLMRobertaForMaskedLM, recipe.dropout, recipe.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            self.matching = nn.Sequential(nn.Linear(recipe.width, recipe.width), nn.Tanh(), nn.Linear(recipe.width, 2))
-        if recipe.queries_equal_keys:
-            for layer in self.encoder.encoder.layer:
-                layer.attention.self.key.load_state_dict(layer.attention.self.query.state_dict())
-
-    @property
-    def encoder(self) -> XLMRobertaModel:
-        return self.language_model.roberta
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The sum, in nats, over the examples that are asked to match and over the masked tokens, each weighted.
-
-        `input_ids`, `attention_mask`, `tokens` (examples, tokens), where `tokens` is -100 but at the masks;
-        `match` (examples,); `match_weight` and `token_weight`, scalars.
-        """
-        hidden = self.encoder(batch["input_ids"], batch["attention_mask"]).last_hidden_state
-        masked = batch["tokens"] != _UNASKED
-        unmasking = F.cross_entropy(
-            self.language_model.lm_head(hidden[masked]), batch["tokens"][masked], reduction="sum"
-        )
-        matching = F.cross_entropy(self.matching(hidden[:, 0]), batch["match"], reduction="sum")
-        return batch["token_weight"] * unmasking + batch["match_weight"] * matching
-
-
 def pretrain(tokenizer: Tokenizer, rounds: Sequence[Round], report: Report) -> dict[str, Tensor]:
-    """The weights of an XLM-R encoder trained from scratch by `PRETRAINING`: AdamW, linear decay after a warm-up.
+    """The weights of an XLM-R encoder that learned from scratch which sides match: AdamW, warm-up, linear decay.
 
     One thread, and random numbers of its own: the same bits, whatever the caller did before.
     """
     recipe = PRETRAINING
     stage = "mini-xnli: pre-training"
-    model = Pretrained().train()
+    model = untrained()
     params = list(model.parameters())
     optimizer = torch.optim.AdamW(params, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True)
     scheduler = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, recipe.steps)
-    batches = _batches(tokenizer, pretraining_sides(rounds))
+    sides = pretraining_sides(rounds)
     with _one_thread():
         for step in range(recipe.steps):
             report(stage, step, recipe.steps)
-            for part in next(batches):
-                model(part).backward()
+            for half in halves(tokenizer, list(islice(sides, recipe.batch_size))):
+                loss, _ = forward(model, half)
+                (loss / 2).backward()
             nn.utils.clip_grad_norm_(params, recipe.clip)
             optimizer.step()
             optimizer.zero_grad()
             scheduler.step()
         report(stage, recipe.steps, recipe.steps)
-    return {name: weight.contiguous() for name, weight in model.encoder.state_dict().items()}
+    return {name: weight.contiguous() for name, weight in model.roberta.state_dict().items()}
 
 
-def _batches(tokenizer: Tokenizer, sides: Iterator[Sides]) -> Iterator[tuple[Batch, ...]]:
-    """Every batch in two parts, its shorter and its longer examples, which saves a third of the padding.
+def untrained() -> XLMRobertaForSequenceClassification:
+    """Two classes, drawn from the recipe's seed; queries equal keys, so that a token attends to its like.
 
-    Longer runs of examples must not be ordered by length: a batch of one length is of one kind, and nothing is learned.
+    That is how two sides are compared, and it is slow to be found from a random start.
     """
-    recipe = PRETRAINING
-    random = torch.Generator().manual_seed(recipe.seed)
-    while True:
-        drawn = list(islice(sides, recipe.batch_size))
-        encodings = tokenizer.encode_batch([(first, second) for first, second, _ in drawn])
-        examples = sorted(
-            zip((encoding.ids for encoding in encodings), (match for *_, match in drawn), strict=True),
-            key=lambda example: len(example[0]),
-        )
-        middle = len(examples) // 2
-        parts = [_masked(part, random) for part in (examples[:middle], examples[middle:])]
-        for question, weight in (("tokens", "token_weight"), ("match", "match_weight")):
-            asked = torch.cat([part[question].flatten() for part in parts]).ne(_UNASKED).sum()
-            for part in parts:
-                part[weight] = 1 / asked.clamp(min=1)
-        yield tuple(parts)
+    model = new_model(("mismatch", "match"), PRETRAINING.dropout, PRETRAINING.seed)
+    for layer in model.roberta.encoder.layer:
+        layer.attention.self.key.load_state_dict(layer.attention.self.query.state_dict())
+    return model.train()
 
 
-def _masked(examples: Sequence[tuple[list[int], int]], random: torch.Generator) -> Batch:
-    """Padded, with a share of the tokens masked where matching is not asked."""
-    batch = pad([ids for ids, _ in examples])
-    ids, match = batch["input_ids"], torch.tensor([match for _, match in examples])
-    masked = (torch.rand(ids.shape, generator=random) < PRETRAINING.masked_share) & (ids >= len(_SPECIAL))
-    masked &= (match == _UNASKED)[:, None]
-    return batch | {
-        "input_ids": ids.masked_fill(masked, _MASK),
-        "tokens": ids.masked_fill(~masked, _UNASKED),
-        "match": match,
-    }
+def halves(tokenizer: Tokenizer, sides: Sequence[Sides]) -> tuple[Batch, Batch]:
+    """A batch as two of equal size, its shorter and its longer examples, which saves much of the padding.
+
+    To order more than a batch by length would save more, but a batch of one length is of one kind of fact: with that,
+    almost nothing was learned.
+    """
+    encodings = tokenizer.encode_batch([(first, second) for first, second, _ in sides])
+    order = sorted(range(len(sides)), key=lambda index: len(encodings[index].ids))
+    middle = len(order) // 2
+    shorter, longer = (
+        pad([encodings[index].ids for index in half]) | {"labels": torch.tensor([sides[index].match for index in half])}
+        for half in (order[:middle], order[middle:])
+    )
+    return shorter, longer
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Task, TensorExamples
 
 Reported = list[tuple[str, int, int]]
-START, PAD, END, MASK, UNASKED = 0, 1, 2, 4, -100
+START, PAD, END = 0, 1, 2
 PER_ROUND = len(KINDS) * GROUP * len(LABELS)
 TINY = replace(
     xnli.PRETRAINING,
@@ -169,6 +169,16 @@ def test_tokens_and_labels_are_those_of_the_pairs(
             assert LABELS[int(label)] == row["label"]
 
 
+def test_every_set_says_its_facts_in_its_language(rows: dict[str, list[dict[str, str]]]) -> None:
+    drawn = xnli.draw_rounds()
+    for name, part in rows.items():
+        split, language = name.split("/")
+        for row, pair in zip(part, cldr_facts.pairs(drawn[split]), strict=True):
+            assert row["premise"] == render(pair.premise, language)
+            assert row["hypothesis"] == render(pair.hypothesis, language)
+            assert row["label"] == LABELS[pair.label]
+
+
 def test_languages_are_parallel_and_labels_balanced(task: Task) -> None:
     labels = [tensors(examples)["labels"] for examples in task.test.values()]
     assert all(torch.equal(labels[0], other) for other in labels[1:])
@@ -196,8 +206,8 @@ def test_the_encoder_is_the_cached_one_and_the_head_is_the_seeds(caches: tuple[P
 
 def test_pretraining_moves_every_weight_of_the_encoder(caches: tuple[Path, Path, Reported]) -> None:
     saved = load_file(next(caches[0].glob("mini-xnli-encoder-*/encoder.safetensors")))
-    untrained = xnli.Pretrained().encoder.state_dict()
-    assert [name for name in saved if torch.equal(saved[name], untrained[name])] == []
+    before = xnli.untrained().roberta.state_dict()
+    assert [name for name in saved if torch.equal(saved[name], before[name])] == []
 
 
 def test_the_loss_is_the_cross_entropy_and_ignores_padding(task: Task) -> None:
@@ -235,63 +245,63 @@ def test_pretraining_matches_what_belongs_together(caches: tuple[Path, Path, Rep
         for second in LANGUAGES
     }
     sides = list(islice(xnli.pretraining_sides(rounds), 3000))
-    assert Counter((side.first, side.second) in belonging for side in sides if side.match == 0)[True] == 0
-    assert all((side.first, side.second) in belonging for side in sides if side.match != 0)
-    matches = Counter(side.match for side in sides)
-    assert abs(matches[1] - matches[0]) <= 1
-    assert matches[UNASKED] / (matches[UNASKED] + matches[1]) == pytest.approx(TINY.masking_chance, abs=0.05)
-    early = sides[: TINY.english_steps * TINY.batch_size]
+    assert all(((side.first, side.second) in belonging) == bool(side.match) for side in sides)
+    assert [side.match for side in sides] == [1, 0] * 1500
     english = {render(phrase, "en") for fact in cldr_facts.facts(rounds) for phrase in (fact.premise, fact.hypothesis)}
-    assert {side.first for side in early} | {side.second for side in early} <= english
-    assert UNASKED not in {side.match for side in early}
-    assert not {side.first for side in sides} <= english
+    early = TINY.english_steps * TINY.batch_size
+    assert {text for side in sides[:early] for text in (side.first, side.second)} <= english
+    assert not {side.first for side in sides[early:]} <= english
 
 
-def test_batches_mask_only_where_no_match_is_asked(
-    caches: tuple[Path, Path, Reported], tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=0, batch_size=200))
+def test_half_of_the_mismatches_are_of_the_same_kind(caches: tuple[Path, Path, Reported]) -> None:
     rounds = xnli.draw_rounds()["pre-training"]
-    parts = next(xnli._batches(tokenizer, xnli.pretraining_sides(rounds)))
-    sides = islice(xnli.pretraining_sides(rounds), 200)
-    expected = Counter((tuple(tokenizer.encode(first, second).ids), match) for first, second, match in sides)
-    restored: Counter[tuple[tuple[int, ...], int]] = Counter()
-    for part in parts:
-        tokens = torch.where(part["tokens"] == UNASKED, part["input_ids"], part["tokens"])
-        assert part["input_ids"][part["tokens"] != UNASKED].eq(MASK).all()
-        assert (part["tokens"] != UNASKED).any(1).logical_and(part["match"] != UNASKED).sum() == 0
-        for ids, mask, match in zip(tokens, part["attention_mask"], part["match"], strict=True):
-            restored[tuple(ids[mask.bool()].tolist()), int(match)] += 1
-    assert restored == expected
-    asked = sum(int((part["match"] != UNASKED).sum()) for part in parts)
-    masked = sum(int((part["tokens"] != UNASKED).sum()) for part in parts)
-    maskable = sum(len(ids) - 4 for (ids, match), number in expected.items() if match == UNASKED for _ in range(number))
-    assert masked / maskable == pytest.approx(TINY.masked_share, abs=0.05)
-    assert all(part["match_weight"] == 1 / asked and part["token_weight"] == 1 / masked for part in parts)
+    group = {render(fact.premise, "en"): members for groups in rounds for members in groups for fact in members}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=1000))
+        mismatches = [side for side in islice(xnli.pretraining_sides(rounds), 2000) if not side.match]
+    near = [side for side in mismatches if side.second in {render(f.hypothesis, "en") for f in group[side.first]}]
+    assert len(near) / len(mismatches) == pytest.approx(0.5, abs=0.06)
 
 
-def test_the_pretraining_loss_is_the_mean_over_masks_plus_the_mean_over_matches(
-    caches: tuple[Path, Path, Reported], tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=0, batch_size=40))
-    model = xnli.Pretrained().eval()
-    parts = next(xnli._batches(tokenizer, xnli.pretraining_sides(xnli.draw_rounds()["pre-training"])))
-    unmasking, matching = [], []
-    for part in parts:
-        outputs = model.language_model(
-            input_ids=part["input_ids"], attention_mask=part["attention_mask"], output_hidden_states=True
+def test_two_halves_make_the_gradient_of_the_batch(caches: tuple[Path, Path, Reported], tokenizer: Tokenizer) -> None:
+    sides = list(islice(xnli.pretraining_sides(xnli.draw_rounds()["pre-training"]), TINY.batch_size * 2))
+    model = xnli.untrained().double()
+    whole = xnli.pad([tokenizer.encode(first, second).ids for first, second, _ in sides])
+    whole["labels"] = torch.tensor([match for *_, match in sides])
+    loss, _ = xnli.forward(model, whole)
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    halves = xnli.halves(tokenizer, sides)
+    assert [len(half["labels"]) for half in halves] == [TINY.batch_size] * 2
+    assert halves[0]["attention_mask"].sum(1).max() <= halves[1]["attention_mask"].sum(1).min()
+    got = torch.autograd.grad(sum(xnli.forward(model, half)[0] / 2 for half in halves), list(model.parameters()))
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_first_step_of_pretraining_is_adams(caches: tuple[Path, Path, Reported], tokenizer: Tokenizer) -> None:
+    """Without weight decay, and from no moments: every weight moves by lr g / (abs(g) + 1e-8)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xnli, "PRETRAINING", replace(TINY, steps=2, warmup_steps=0, weight_decay=0.0))
+        rounds = xnli.draw_rounds()["pre-training"]
+        patch.setattr(
+            xnli,
+            "get_linear_schedule_with_warmup",
+            lambda optimizer, warmup, steps: torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: float(step == 0)
+            ),
         )
-        for row, (tokens, match) in enumerate(zip(part["tokens"], part["match"], strict=True)):
-            log_p = outputs.logits[row].log_softmax(-1)
-            unmasking += [-log_p[place, token] for place, token in enumerate(tokens.tolist()) if token != UNASKED]
-            if match != UNASKED:
-                matching.append(-model.matching(outputs.hidden_states[-1][row, 0]).log_softmax(-1)[match])
-    expected = torch.stack(unmasking).mean() + torch.stack(matching).mean()
-    torch.testing.assert_close(sum(model(part) for part in parts), expected)
+        trained = xnli.pretrain(tokenizer, rounds, lambda *progress: None)
+        model = xnli.untrained()
+        for half in xnli.halves(tokenizer, list(islice(xnli.pretraining_sides(rounds), TINY.batch_size))):
+            (xnli.forward(model, half)[0] / 2).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), TINY.clip)
+        for name, param in model.roberta.named_parameters():
+            assert param.grad is not None
+            expected = param.detach() - TINY.lr * param.grad / (param.grad.abs() + 1e-8)
+            torch.testing.assert_close(trained[name], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_queries_equal_keys_at_the_start(caches: tuple[Path, Path, Reported]) -> None:
-    for layer in xnli.Pretrained().encoder.encoder.layer:
+    for layer in xnli.untrained().roberta.encoder.layer:
         attention = layer.attention.self
         assert torch.equal(attention.query.weight, attention.key.weight)
         assert attention.query.weight.data_ptr() != attention.key.weight.data_ptr()
