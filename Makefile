@@ -12,7 +12,7 @@ READY      := .venv/ready
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures test lint format lock clean
+.PHONY: help reproduce tables figures readme test lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ reproduce: $(READY) ## run the miniature suite, make its tables and figures, com
 
 tables figures: $(READY) ## make them in build/stored from the stored results, in seconds
 	$(PY) -m analysis $@ --results results/mini --output build/stored
+
+readme: $(READY) ## write the README's table and figure anew from the stored results
+	$(PY) -m analysis readme --results results/mini
 
 test: lint ## run every check and every test
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2

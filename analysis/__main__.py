@@ -81,15 +81,18 @@ def readme(
     results: ResultsFolder = Path("results/mini"),
     readme: Annotated[Path, typer.Option(help="The file whose table is written anew.")] = Path("README.md"),
 ) -> None:
-    """Write the table between the README's markers anew."""
+    """Write the table between the README's markers and its figure anew."""
     loaded, aggregated = _load_and_aggregate(results, None)
+    from analysis.figures import draw_overview, encode
     from analysis.readme import update
 
+    figure = readme.parent / "docs" / "figures" / f"{loaded.suite}_overview.png"
     try:
         changed = update(readme, aggregated)
+        write_atomically(figure, encode(draw_overview(aggregated), "png"))
     except (OSError, ValueError) as error:
         _refuse(f"{readme}: {error}")
-    print(f"{readme}: {'written' if changed else 'already current'}")
+    print(f"{readme}: {'written' if changed else 'already current'}\n{figure}: written")
     _report_left_out(loaded)
 
 

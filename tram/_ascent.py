@@ -37,12 +37,11 @@ def ascend_(
     norm = torch.stack(squares).sum().sqrt()
     radius = radius.to(device)
     sound = radius.isfinite() & norm.isfinite() & (radius > 0) & (norm > 0)
-    step = torch.where(sound, radius / norm, 0.0)
     lengths: list[Tensor] = []
     for group, epsilon in zip(groups, duals, strict=True):
-        torch._foreach_mul_(epsilon, step.to(epsilon[0].device))
+        torch._foreach_mul_(epsilon, (radius / norm).to(epsilon[0].device))
         for tensor in epsilon:
-            # 0 * inf is not 0: a gradient that is not finite must not reach the weights.
+            # Filled, not multiplied by 0: a gradient that is not finite must not reach the weights.
             tensor.masked_fill_(~sound.to(tensor.device), 0.0)
         torch._foreach_add_(_pick(params, group), epsilon)
         lengths += [length.to(device) for length in _norms(epsilon)]

@@ -1,10 +1,16 @@
 """The README's table: worked out by hand on the small suite, and current in the README itself."""
 
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
+from typer.testing import CliRunner
 
+from analysis.__main__ import app
 from analysis.aggregate import aggregate
+from analysis.figures import draw_overview, encode
 from analysis.readme import BEGIN, END, block, matrix_table, update, with_block
 from analysis.records import load
 
@@ -44,5 +50,24 @@ def test_missing_markers_are_told(text: str) -> None:
 
 
 def test_the_readme_is_what_the_stored_records_say() -> None:
+    """To renew after a wanted change: `make readme`."""
+    results = aggregate(load(ROOT / "results" / "mini"))
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert with_block(text, block(aggregate(load(ROOT / "results" / "mini")))) == text
+    assert with_block(text, block(results)) == text
+    stored = imread(ROOT / "docs" / "figures" / "mini_overview.png")
+    drawn = imread(BytesIO(encode(draw_overview(results), "png")))
+    assert stored.shape == drawn.shape
+    assert np.abs(stored - drawn).max() < 0.01
+
+
+def test_the_command_writes_table_and_figure(suite: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
+    result = CliRunner().invoke(app, ["readme", "--results", str(suite), "--readme", str(readme)])
+    assert result.exit_code == 0
+    assert readme.read_text(encoding="utf-8") == block(aggregate(load(suite)))
+    assert (tmp_path / "docs" / "figures" / f"{suite.name}_overview.png").stat().st_size > 10_000
+    readme.write_text("no markers", encoding="utf-8")
+    result = CliRunner().invoke(app, ["readme", "--results", str(suite), "--readme", str(readme)])
+    assert result.exit_code == 2
+    assert "markers" in result.output

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tram import METHODS, TRAM
 
@@ -22,6 +23,16 @@ class Pipeline(nn.Module):
         return self.last(self.middle(self.first(x).to("meta")).to("cpu"))
 
 
+class SameDevice(TorchDispatchMode):
+    """Refuses to stack or concatenate across devices, which fake tensors let pass and real ones do not."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func in (torch.ops.aten.stack.default, torch.ops.aten.cat.default):
+            devices = {tensor.device for tensor in args[0]}
+            assert len(devices) == 1, f"{func} over {devices}"
+        return func(*args, **(kwargs or {}))
+
+
 def test_fake_tensors_refuse_to_mix_devices() -> None:
     with FakeTensorMode(), pytest.raises(RuntimeError, match="same device"):
         torch.ones(3, device="meta") + torch.ones(3)
@@ -29,7 +40,7 @@ def test_fake_tensors_refuse_to_mix_devices() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_keeps_each_device_to_itself(name: str) -> None:
-    with FakeTensorMode():
+    with FakeTensorMode(), SameDevice():
         model, x, y = Pipeline(), torch.randn(5, 4), torch.zeros(5, dtype=torch.long)
 
         def forward(_: None) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -298,7 +299,14 @@ def test_random_numbers_outside_are_those_of_an_ordinary_step(method: Method) ->
     expected = torch.get_rng_state()
     problem.model.zero_grad()
     torch.manual_seed(5)
-    make(problem, method).backward(problem.forward, *split(problem.batches[0], 2))
+    tram = make(problem, method)
+
+    def forward(batch: Batch) -> tuple[Any, ...]:
+        if tram._perturbed:
+            torch.rand(3)  # a second pass may draw more than the first, as layer drop does
+        return problem.forward(batch)
+
+    tram.backward(forward, *split(problem.batches[0], 2))
     assert torch.equal(torch.get_rng_state(), expected)
 
 
@@ -678,7 +686,8 @@ def test_autocast_around_the_whole_step_does_not_reuse_stale_weights(method: Met
                 return problem.forward(batch)
 
         for batch in problem.batches[:4]:
-            with torch.autocast("cpu", torch.bfloat16, enabled=outside_step):
+            # Not enabled=False: the cache lives until the outermost context is left, whether it is enabled or not.
+            with torch.autocast("cpu", torch.bfloat16) if outside_step else nullcontext():
                 tram.backward(problem.forward if outside_step else forward, batch)
             optimizer.step()
             optimizer.zero_grad()
@@ -839,7 +848,7 @@ def test_noise_is_new_at_every_step_and_micro_batch_and_a_function_of_the_seed()
     assert len(one) == 4
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     everything = one + other
-    assert all(not torch.equal(a, b) for i, a in enumerate(everything) for b in everything[:i])
+    assert all(not torch.allclose(a, b) for i, a in enumerate(everything) for b in everything[:i])
 
 
 def test_models_without_an_input_module_are_told_how_to_name_it() -> None:

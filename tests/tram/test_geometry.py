@@ -80,14 +80,15 @@ def test_the_norm_is_one_over_all_parameters_whatever_their_dtype() -> None:
     assert result.perturbation_norm.item() == pytest.approx(0.05, rel=1e-6)
 
 
-def test_half_precision_keeps_the_radius() -> None:
-    generator = torch.Generator().manual_seed(0)
-    grads = [1e-4 * torch.randn(100, 100, generator=generator)]
-    for dtype in (torch.float16, torch.bfloat16):
-        params, halves = [torch.zeros(100, 100, dtype=dtype)], [g.to(dtype) for g in grads]
-        result = ascend_(Euclidean(), params, halves, halves, torch.tensor(0.05))
-        assert params[0].float().norm().item() == pytest.approx(0.05, rel=5e-3)
-        assert result.perturbation_norm.dtype == torch.float32
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("size", [1e-4, 1e3])
+def test_half_precision_keeps_the_radius(dtype: torch.dtype, size: float) -> None:
+    """Also where the norm is beyond what half precision holds: 100,000 at size 1,000."""
+    grad = (size * torch.randn(100, 100, generator=torch.Generator().manual_seed(0))).to(dtype)
+    params, grads = [torch.zeros(100, 100, dtype=dtype)], [grad]
+    result = ascend_(Euclidean(), params, grads, grads, torch.tensor(0.05))
+    assert params[0].float().norm().item() == pytest.approx(0.05, rel=5e-3)
+    assert result.perturbation_norm.dtype == torch.float32
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)

@@ -194,7 +194,8 @@ def test_no_test_pair_is_a_training_pair_in_any_language(drawn: dict[str, list[P
         assert train.isdisjoint(test)
 
 
-def test_no_two_entities_share_a_name(entities: Entities) -> None:
+def test_no_two_entities_share_a_name() -> None:
+    entities = all_entities(Limits(999, 999, 999, 999))
     forms = [
         ("language", entities.languages, ()),
         ("territory", entities.territories, ()),

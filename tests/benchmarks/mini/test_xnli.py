@@ -226,7 +226,7 @@ def test_the_loss_is_the_cross_entropy_and_ignores_padding(task: Task) -> None:
 
 def test_pretraining_says_no_held_out_premise(caches: tuple[Path, Path, Reported]) -> None:
     drawn = xnli.draw_rounds()
-    sides = list(islice(xnli.pretraining_sides(drawn["pre-training"]), 3000))
+    sides = list(islice(xnli.pretraining_pairs(drawn["pre-training"]), 3000))
     held_out = {
         render(fact.premise, language)
         for split in ("validation", "test")
@@ -244,9 +244,9 @@ def test_pretraining_matches_what_belongs_together(caches: tuple[Path, Path, Rep
         for first in LANGUAGES
         for second in LANGUAGES
     }
-    sides = list(islice(xnli.pretraining_sides(rounds), 3000))
-    assert all(((side.first, side.second) in belonging) == bool(side.match) for side in sides)
-    assert [side.match for side in sides] == [1, 0] * 1500
+    sides = list(islice(xnli.pretraining_pairs(rounds), 3000))
+    assert all(((side.first, side.second) in belonging) == bool(side.label) for side in sides)
+    assert [side.label for side in sides] == [1, 0] * 1500
     english = {render(phrase, "en") for fact in cldr_facts.facts(rounds) for phrase in (fact.premise, fact.hypothesis)}
     early = TINY.english_steps * TINY.batch_size
     assert {text for side in sides[:early] for text in (side.first, side.second)} <= english
@@ -258,21 +258,21 @@ def test_half_of_the_mismatches_are_of_the_same_kind(caches: tuple[Path, Path, R
     group = {render(fact.premise, "en"): members for groups in rounds for members in groups for fact in members}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(xnli, "PRETRAINING", replace(TINY, english_steps=1000))
-        mismatches = [side for side in islice(xnli.pretraining_sides(rounds), 2000) if not side.match]
+        mismatches = [side for side in islice(xnli.pretraining_pairs(rounds), 2000) if not side.label]
     near = [side for side in mismatches if side.second in {render(f.hypothesis, "en") for f in group[side.first]}]
     assert len(near) / len(mismatches) == pytest.approx(0.5, abs=0.06)
 
 
 def test_two_halves_make_the_gradient_of_the_batch(caches: tuple[Path, Path, Reported], tokenizer: Tokenizer) -> None:
-    sides = list(islice(xnli.pretraining_sides(xnli.draw_rounds()["pre-training"]), TINY.batch_size * 2))
+    sides = list(islice(xnli.pretraining_pairs(xnli.draw_rounds()["pre-training"]), TINY.batch_size * 2))
     model = xnli.untrained().double()
-    whole = xnli.pad([tokenizer.encode(first, second).ids for first, second, _ in sides])
-    whole["labels"] = torch.tensor([match for *_, match in sides])
-    loss, _ = xnli.forward(model, whole)
+    batch = xnli.encode(tokenizer, sides)
+    loss, _ = xnli.forward(model, batch)
     expected = torch.autograd.grad(loss, list(model.parameters()))
-    halves = xnli.halves(tokenizer, sides)
+    halves = list(xnli.halves(batch))
     assert [len(half["labels"]) for half in halves] == [TINY.batch_size] * 2
     assert halves[0]["attention_mask"].sum(1).max() <= halves[1]["attention_mask"].sum(1).min()
+    assert all(half["attention_mask"].any(0).all() for half in halves)
     got = torch.autograd.grad(sum(xnli.forward(model, half)[0] / 2 for half in halves), list(model.parameters()))
     torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)
 
@@ -291,7 +291,7 @@ def test_the_first_step_of_pretraining_is_adams(caches: tuple[Path, Path, Report
         )
         trained = xnli.pretrain(tokenizer, rounds, lambda *progress: None)
         model = xnli.untrained()
-        for half in xnli.halves(tokenizer, list(islice(xnli.pretraining_sides(rounds), TINY.batch_size))):
+        for half in xnli.halves(xnli.encode(tokenizer, list(islice(xnli.pretraining_pairs(rounds), TINY.batch_size)))):
             (xnli.forward(model, half)[0] / 2).backward()
         nn.utils.clip_grad_norm_(model.parameters(), TINY.clip)
         for name, param in model.roberta.named_parameters():
