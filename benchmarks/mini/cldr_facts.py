@@ -1,7 +1,7 @@
 """Small facts in fifteen languages, from the CLDR tables that Babel ships, and entailment pairs made of them.
 
 A fact is said in two ways, the second entailed by the first: "41 Barbadian dollars" and "Barbadian Dollar",
-"in 3 months" and "in 3 mo.". Facts come in contrast groups, whose hypotheses exclude each other, and groups
+"in 3 years" and "in 3 yr.". Facts come in contrast groups, whose hypotheses exclude each other, and groups
 come in rounds, one group of each kind. From a round, every premise and every hypothesis goes into exactly one pair of
 each label, so what is known of only one side of a pair says nothing of its label.
 
@@ -177,7 +177,7 @@ def _parsed(language: str) -> Locale:
 
 
 def _shuffled(items: Iterable[T]) -> list[T]:
-    """In an order that depends on every item alone, so that adding one moves no other to another split's side."""
+    """By hash: in an order that has nothing to do with what the items are, and is the same everywhere."""
     return sorted(items, key=lambda item: sha1(str(item).encode()).hexdigest())
 
 
@@ -246,7 +246,7 @@ def _apart(random: Random, items: Sequence[T], key: Callable[[T], Hashable] = la
 
 
 def _places(entities: Entities, random: Random) -> Group:
-    """ "Finnish (Peru)" entails "Finnish", or "Peru"."""
+    """Facts like "Finnish (Peru)", which entails "Finnish" and entails "Peru"."""
     places = zip(_apart(random, entities.languages), _apart(random, entities.territories), strict=True)
     form = random.randrange(2)
     return tuple(
@@ -256,7 +256,7 @@ def _places(entities: Entities, random: Random) -> Group:
 
 
 def _moneys(entities: Entities, random: Random) -> Group:
-    """ "41 Barbadian dollars" entails "Barbadian Dollar"."""
+    """Facts like "41 Barbadian dollars", which entails "Barbadian Dollar"."""
     return tuple(
         Fact(Phrase("money", (currency, random.randrange(2, 100))), Phrase("currency", (currency,)))
         for currency in _apart(random, entities.currencies)
@@ -264,7 +264,7 @@ def _moneys(entities: Entities, random: Random) -> Group:
 
 
 def _quantities(entities: Entities, random: Random) -> Group:
-    """ "7 kilometers" entails "7 km". A group differs in the unit alone, or in the amount alone."""
+    """Facts like "7 kilometers", which entails "7 km". A group differs in the unit alone, or in the amount alone."""
     amounts = _apart(random, range(2, 100))
     units = _apart(random, entities.units)
     if random.randrange(2):
@@ -277,7 +277,7 @@ def _quantities(entities: Entities, random: Random) -> Group:
 
 
 def _dates(entities: Entities, random: Random) -> Group:
-    """ "Tuesday, March 5, 2019" entails "March 2019", or "Tuesday". Months differ within one year."""
+    """Facts like "Tuesday, March 5, 2019", which entails "March 2019" and "Tuesday". Months differ within one year."""
     if random.randrange(2):
         chosen = _apart(random, entities.dates, date.weekday)
         weaker = [Phrase("weekday", (day.weekday(),)) for day in chosen]
@@ -291,7 +291,7 @@ def _dates(entities: Entities, random: Random) -> Group:
 
 
 def _relatives(entities: Entities, random: Random) -> Group:
-    """ "in 3 years" entails "in 3 yr.". A group differs in the count alone, or in unit and direction."""
+    """Facts like "in 3 years", which entails "in 3 yr.". A group differs in the count alone, or in unit and direction."""
     directed = _apart(random, [(unit, sign) for unit in _SECONDS for sign in (-1, 1)])
     counts = _apart(random, entities.counts)
     if random.randrange(2):

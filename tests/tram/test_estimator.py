@@ -72,10 +72,10 @@ def test_weights_are_bit_identical_after_backward(method: Method) -> None:
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
 def test_weights_modes_and_hooks_survive_an_exception_in_any_pass(method: Method, fatal: int) -> None:
     problem = classification(dropout=0.3, norm=True, dtype=torch.float32)
+    state = outside(problem)
     tram = make(problem, method)
     train(problem, tram, problem.batches[:2])
     before, calls = weights(problem.model), 0
-    state = outside(problem)
 
     def failing(batch: Batch) -> tuple[Any, ...]:
         nonlocal calls
@@ -97,12 +97,10 @@ def test_weights_modes_and_hooks_survive_an_exception_in_any_pass(method: Method
 
 
 def outside(problem: Problem) -> tuple[Any, ...]:
+    """What a step may not leave changed beside the weights: modes, hooks, and which buffers there are."""
     modules = list(problem.model.modules())
-    return (
-        [m.training for m in modules],
-        [len(m._forward_hooks) for m in modules],
-        [sorted(m._buffers) for m in modules],
-    )
+    buffers = [{name: buffer is None for name, buffer in module._buffers.items()} for module in modules]
+    return [module.training for module in modules], [len(module._forward_hooks) for module in modules], buffers
 
 
 # ---------------------------------------------------------------------------------------------------- degenerate points
@@ -351,8 +349,20 @@ def test_a_nan_at_the_perturbed_weights_does_not_reach_running_statistics(layer:
 def test_frozen_batch_normalisation_stays_in_evaluation_mode() -> None:
     problem = classification(norm=True)
     problem.model.norm.eval()  # type: ignore[union-attr]
+    problem.model.norm.running_mean.fill_(0.3)  # type: ignore[union-attr, operator]
     before = copy.deepcopy(dict(problem.model.named_buffers()))
-    make(problem, "TRAM-x").backward(problem.forward, problem.batches[0])
+    seen: list[Tensor] = []
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, logits = problem.forward(batch)
+        seen.append(logits.detach())
+        return loss, logits
+
+    # With a radius of 0 and no noise all three passes are of one function.
+    tram = make(problem, Method(TrustRegion(NoisyInput(0.0)), ascent=BY_DISTANCE))
+    tram.backward(forward, problem.batches[0])
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
     assert same_bits(dict(problem.model.named_buffers()), before)
     assert not problem.model.norm.training  # type: ignore[union-attr]
 
@@ -688,11 +698,23 @@ def test_autocast_around_the_whole_step_does_not_reuse_stale_weights(method: Met
         for batch in problem.batches[:4]:
             # Not enabled=False: the cache lives until the outermost context is left, whether it is enabled or not.
             with torch.autocast("cpu", torch.bfloat16) if outside_step else nullcontext():
-                tram.backward(problem.forward if outside_step else forward, batch)
+                tram.backward(problem.forward if outside_step else forward, *split(batch, 2))
             optimizer.step()
             optimizer.zero_grad()
         results.append(weights(problem.model))
     assert same_bits(results[0], results[1])
+
+
+@pytest.mark.parametrize("name", ["SAM", "TRPO", "TRAM-prev"])
+def test_a_forward_after_the_step_in_the_same_autocast_sees_the_restored_weights(name: str) -> None:
+    problem = classification(dtype=torch.float32)
+    tram = make(problem, name)
+    train(problem, tram, problem.batches[:2])
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = problem.forward(problem.batches[2])[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        tram.backward(problem.forward, problem.batches[2])
+        assert torch.equal(problem.forward(problem.batches[2])[1], expected)
 
 
 # ------------------------------------------------------------------------------------------------------------- resuming
