@@ -25,10 +25,18 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Rows of KL(p || q) = sum p (log p - log q), where a class with p = 0 contributes 0 even if q = 0 too."""
+    """Rows of KL(p || q) = sum p (expm1(D) - D), D = log q - log p, each term of which is >= 0.
+
+    Summed as p (log p - log q), whose terms cancel, a KL of 1e-8 over 50,000 classes is rounding noise in float32 and
+    may be negative; the terms added here, q - p, sum to 0. Beyond |D| = 1 they are written as q - p - p D, which cannot
+    overflow. A class with p = 0 contributes q, hence nothing if q = 0 too.
+    """
+    p, q = log_p.exp(), log_q.exp()
     impossible = log_p == -math.inf
-    difference = log_p.masked_fill(impossible, 0.0) - log_q.masked_fill(impossible, 0.0)
-    return (log_p.exp() * difference).sum(-1)
+    ratio = torch.where(impossible, 0.0, log_q - log_p)
+    near = ratio.clamp(-1.0, 1.0)
+    small, large = p * (torch.expm1(near) - near), q - p - p * ratio
+    return torch.where((ratio.abs() <= 1) & ~impossible, small, large).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -120,18 +128,31 @@ class MMD:
             raise ValueError(f"MMD needs max_rows >= 1: {self.max_rows}")
 
     def between(self, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
-        """The statistic of rows (n, classes) each, with one weight (n,) for both rows of a pair."""
-        reference, current, weights = (self._thinned(rows) for rows in (reference, current, weights))
+        """The statistic of rows (n, classes) each, with one weight (n,), 1 or 0, for both rows of a pair.
+
+        In float64: distances between rows are differences of squared norms, which for the logits of a language model
+        are some 1e8, and float32 would lose the distance altogether.
+        """
+        reference, current, weights = self._thinned(reference, current, weights)
+        counts = weights > 0
+        # Not left to the weights: a padded row may hold anything, and 0 * nan is not 0.
+        reference, current = (
+            torch.where(counts[:, None], rows.to(torch.float64), 0.0) for rows in (reference, current)
+        )
         if self.space == "probabilities":
             reference, current = torch.softmax(reference, dim=-1), torch.softmax(current, dim=-1)
-        share = weights / weights.sum()
+        share = (weights / weights.sum().clamp_min(1.0)).to(torch.float64)
         kernels = self._kernel(reference, reference) + self._kernel(current, current)
-        return share @ (kernels - 2 * self._kernel(reference, current)) @ share
+        return (share @ (kernels - 2 * self._kernel(reference, current)) @ share).clamp_min(0.0)
 
-    def _thinned(self, rows: Tensor) -> Tensor:
-        if len(rows) <= self.max_rows:
-            return rows
-        return rows[torch.arange(self.max_rows, device=rows.device) * len(rows) // self.max_rows]
+    def _thinned(self, reference: Tensor, current: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`max_rows` evenly spaced ones of the rows that count, found without asking the device how many those are."""
+        if len(weights) <= self.max_rows:
+            return reference, current, weights
+        ranks = (weights > 0).cumsum(0)
+        wanted = torch.arange(self.max_rows, device=weights.device) * ranks[-1] // self.max_rows + 1
+        chosen = torch.searchsorted(ranks, wanted).clamp_max(len(weights) - 1)
+        return reference[chosen], current[chosen], weights[chosen]
 
     def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
         squares = left.square().sum(-1)[:, None] + right.square().sum(-1)[None, :] - 2 * left @ right.T
@@ -166,6 +187,11 @@ def distance(
         raise ValueError(
             f"mask {tuple(mask.shape)} must have the shape of the logits without classes: {current.shape[:-1]}"
         )
+    if current.shape[-1] < 2 and not isinstance(divergence, L2 | MMD):
+        raise ValueError(
+            f"{type(divergence).__name__} compares distributions over classes, and there is one logit: use L2(), "
+            "or make a sigmoid's logit z the two logits (0, z)"
+        )
     if isinstance(divergence, MMD) and reduction == "sequence":
         raise ValueError("MMD compares sets of rows and has no sum over a sequence: use reduction='batchmean'")
     batch, classes = current.shape[0], current.shape[-1]
@@ -178,7 +204,7 @@ def distance(
         count = weights.sum().clamp_min(1.0)
     with torch.autocast(current.device.type, enabled=False):
         if isinstance(divergence, MMD):
-            mean = divergence.between(flat_reference.to(dtype), flat_current.to(dtype), weights)
+            mean = divergence.between(flat_reference, flat_current, weights).to(dtype)
             return mean / batch if reduction == "released" else mean
         total = _ChunkedSum.apply(divergence, flat_reference, flat_current, weights)
     if reduction == "sequence":

@@ -291,7 +291,7 @@ def _dates(entities: Entities, random: Random) -> Group:
 
 
 def _relatives(entities: Entities, random: Random) -> Group:
-    """Facts like "in 3 years", which entails "in 3 yr.". A group differs in the count alone, or in unit and direction."""
+    """Facts like "in 3 years", which entails "in 3 yr.". A group differs in the count or in unit and direction."""
     directed = _apart(random, [(unit, sign) for unit in _SECONDS for sign in (-1, 1)])
     counts = _apart(random, entities.counts)
     if random.randrange(2):

@@ -57,6 +57,48 @@ def test_mmd_equals_its_definition_by_two_loops() -> None:
     assert distance(MMD(), left, right).item() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("difference", [3e-4, 3e-3])
+def test_a_tiny_kl_over_a_large_vocabulary_is_not_rounding_noise(difference: float) -> None:
+    """The regime of TRAM-prev: two iterates of a language model, some 1e-8 to 1e-6 nats apart."""
+    generator = torch.Generator().manual_seed(0)
+    left = 2 * torch.randn(64, 50_257, generator=generator)
+    right = left + difference * torch.randn(64, 50_257, generator=generator)
+    exact = distance(ForwardKL(), left.double(), right.double()).item()
+    naive = (
+        (left.double().softmax(-1) * (left.double().log_softmax(-1) - right.double().log_softmax(-1))).sum(-1).mean()
+    )
+    assert exact == pytest.approx(naive.item(), rel=1e-5)
+    assert exact < 1e-5
+    assert distance(ForwardKL(), left, right).item() == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize("divergence", [ForwardKL(), ReverseKL(), SymmetricKL()], ids=repr)
+def test_kl_is_exact_and_never_negative_however_far_apart(divergence: tram.divergences.Divergence) -> None:
+    for scale in (0.0, 1e-7, 1e-3, 1.0, 30.0, 90.0):
+        left, right = logits(13, 20, 50, dtype=torch.float32)
+        left, right = left + 20, left + 20 + scale * right
+        found = distance(divergence, left, right).item()
+        assert found >= 0
+        assert found == pytest.approx(distance(divergence, left.double(), right.double()).item(), rel=1e-3, abs=1e-13)
+
+
+def test_mmd_keeps_its_digits_on_a_language_models_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    left = -60 + 2 * torch.randn(16, 50_257, generator=generator)
+    right = left + 1e-3 * torch.randn(16, 50_257, generator=generator)
+    exact = distance(MMD(), left.double(), right.double()).item()
+    assert exact > 0.1
+    assert distance(MMD(), left, right).item() == pytest.approx(exact, rel=1e-4)
+
+
+def test_mmd_thins_among_the_rows_that_count() -> None:
+    left, right = logits(2, 8, 3)
+    mask = torch.tensor([False, True] * 4)
+    expected = distance(MMD(), left[[1, 5]], right[[1, 5]])
+    torch.testing.assert_close(distance(MMD(max_rows=2), left, right, mask), expected)
+    assert distance(MMD(max_rows=2), left, right, torch.zeros(8, dtype=torch.bool)) == 0
+
+
 def test_mmd_thins_many_rows_to_evenly_spaced_ones() -> None:
     left, right = logits(2, 12, 3)
     chosen = [0, 3, 6, 9]
@@ -105,8 +147,6 @@ def test_reductions() -> None:
 @pytest.mark.parametrize("divergence", ALL, ids=repr)
 @pytest.mark.parametrize("junk", [0.0, 50.0, math.nan])
 def test_padding_changes_neither_distance_nor_gradient(divergence: tram.divergences.Divergence, junk: float) -> None:
-    if math.isnan(junk) and isinstance(divergence, MMD):
-        junk = -50.0  # MMD weighs rows by a matrix product, where padding must be finite
     left, right = logits(6, 2, 3, 4)
     padded_left, padded_right = (torch.cat([x, torch.full((2, 2, 4), junk, dtype=x.dtype)], 1) for x in (left, right))
     mask = torch.tensor([[True] * 3 + [False] * 2] * 2)
@@ -199,6 +239,7 @@ def test_an_empty_mask_gives_zero() -> None:
         (lambda: distance(ForwardKL(), torch.zeros(2, 3), torch.zeros(2, 4)), r"\(2, 3\)"),
         (lambda: distance(ForwardKL(), torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(3)), "mask"),
         (lambda: distance(MMD(), torch.zeros(2, 3), torch.zeros(2, 3), None, "sequence"), "batchmean"),
+        (lambda: distance(ForwardKL(), torch.zeros(2, 1), torch.zeros(2, 1)), "L2"),
     ],
 )
 def test_bad_input_is_named(make, named: str) -> None:  # type: ignore[no-untyped-def]
