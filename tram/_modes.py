@@ -17,20 +17,21 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """Normalise by the batch's statistics as training does, without moving the running ones.
 
-    The buffers are hidden rather than given a momentum of 0: that would still count batches, and let a NaN in.
+    Copies of the buffers are moved instead. A momentum of 0 would still count batches and let a NaN in, and layers
+    without buffers are not what DistributedDataParallel and SyncBatchNorm expect.
     """
-    hidden: list[tuple[nn.Module, str, Tensor]] = []
+    replaced: list[tuple[nn.Module, str, Tensor]] = []
     try:
         for module in model.modules():
             if isinstance(module, _BatchNorm | _InstanceNorm) and module.training:
                 for name in _STATISTICS:
                     buffer = getattr(module, name, None)
                     if buffer is not None:
-                        hidden.append((module, name, buffer))
-                        setattr(module, name, None)
+                        replaced.append((module, name, buffer))
+                        setattr(module, name, buffer.clone())
         yield
     finally:
-        for module, name, buffer in hidden:
+        for module, name, buffer in replaced:
             setattr(module, name, buffer)
 
 
@@ -75,9 +76,20 @@ def isolated_randomness(devices: Iterable[torch.device], start: RandomState | in
     outside = random_state(devices)
     try:
         if isinstance(start, int):
-            torch.manual_seed(start)
+            _seed(start, outside)
         elif start is not None:
             set_random_state(start)
         yield
     finally:
         set_random_state(outside)
+
+
+def _seed(seed: int, devices: Iterable[torch.device]) -> None:
+    """Seed these devices alone: `torch.manual_seed` would seed every one that the machine has."""
+    for device in devices:
+        if device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            backend = torch.get_device_module(device)
+            with backend.device(device):
+                backend.manual_seed(seed)

@@ -61,7 +61,8 @@ class InputNoise:
         if calls == 0:
             raise RuntimeError(
                 f"the input module {type(self._module).__name__} did not run in the forward pass, so that no noise was "
-                "added: name the module that sees the input with input_module="
+                "added: name the module that sees the input with input_module=. A model under torch.compile needs "
+                "torch._dynamo.config.skip_nnmodule_hook_guards = False before its first call"
             )
 
     def _draw(self, noise: NoisyInput, output: Tensor, seed: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Lists of parameters: found, copied, swapped and moved in place, never by replacing their storage."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,33 @@ def copies(params: Sequence[Tensor]) -> list[Tensor]:
     return [param.detach().clone() for param in params]
 
 
+@contextmanager
+def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
+    """The values of two lists exchanged, and back on leaving, with the largest tensor's worth of temporary memory.
+
+    That is allocated before anything moves: running out of memory leaves every value where it was.
+    """
+    sizes: dict[tuple[torch.device, torch.dtype], int] = defaultdict(int)
+    for tensor in left:
+        sizes[tensor.device, tensor.dtype] = max(sizes[tensor.device, tensor.dtype], tensor.numel())
+    scratch = {key: torch.empty(size, device=key[0], dtype=key[1]) for key, size in sizes.items()}
+    exchanged = 0
+    try:
+        for one, other in zip(left, right, strict=True):
+            _exchange(one, other, scratch)
+            exchanged += 1
+        yield
+    finally:
+        for one, other in list(zip(left, right, strict=True))[:exchanged]:
+            _exchange(one, other, scratch)
+
+
 @torch.no_grad()
-def swap_(left: Sequence[Tensor], right: Sequence[Tensor]) -> None:
-    """Exchange the values of two lists, with one tensor's worth of temporary memory."""
-    for one, other in zip(left, right, strict=True):
-        held = one.clone()
-        one.copy_(other)
-        other.copy_(held)
+def _exchange(one: Tensor, other: Tensor, scratch: dict[tuple[torch.device, torch.dtype], Tensor]) -> None:
+    held = scratch[one.device, one.dtype][: one.numel()].view(one.shape)
+    held.copy_(one)
+    one.copy_(other)
+    other.copy_(held)
 
 
 def alike(params: list[Tensor], grads: list[Tensor]) -> list[list[int]]:

@@ -14,7 +14,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from tram._checks import is_number, one_of
+
 Reduction = Literal["batchmean", "sequence", "released"]
+Space = Literal["logits", "probabilities"]
 
 # 2^24 float32 elements are 64 MiB: far below a language model's logits, far above the cost of launching a kernel.
 _CHUNK_ELEMENTS = 1 << 24
@@ -81,7 +84,7 @@ class Renyi:
     divided_by_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.alpha > 0 or self.alpha == 1 or math.isinf(self.alpha):
+        if not is_number(self.alpha) or self.alpha <= 0 or self.alpha == 1:
             raise ValueError(f"Renyi needs a finite order alpha > 0 other than 1 (there it is ForwardKL): {self.alpha}")
 
     def rows(self, reference: Tensor, current: Tensor) -> Tensor:
@@ -98,8 +101,11 @@ class Renyi:
 class L2:
     """Euclidean distance between the rows of logits (the authors' code) or of probabilities (their text; C.5)."""
 
-    space: Literal["logits", "probabilities"] = "logits"
+    space: Space = "logits"
     divided_by_classes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        one_of("L2", "space", self.space, Space)
 
     def rows(self, reference: Tensor, current: Tensor) -> Tensor:
         if self.space == "probabilities":
@@ -117,11 +123,12 @@ class MMD:
     """
 
     bandwidths: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-    space: Literal["logits", "probabilities"] = "logits"
+    space: Space = "logits"
     max_rows: int = 1024
     divided_by_classes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        one_of("MMD", "space", self.space, Space)
         if not self.bandwidths or not all(bandwidth > 0 for bandwidth in self.bandwidths):
             raise ValueError(f"MMD needs one or more positive bandwidths: {self.bandwidths}")
         if self.max_rows < 1:
@@ -178,6 +185,7 @@ def distance(
     over the batch; `released`, what the authors' published code computes: KL averaged over classes as well and
     everything divided by the batch size once more.
     """
+    one_of("distance", "reduction", reduction, Reduction)
     if reference.shape != current.shape or current.dim() < 2:
         raise ValueError(
             "logits must be (batch, [tokens,] classes), of one shape, "

@@ -10,7 +10,6 @@ One step, in the only order that is right everywhere:
     5  advance the reference                      before the base optimizer moves theta
 """
 
-import difflib
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tram._ascent import ascend_
+from tram._checks import nearest
 from tram._modes import (
     RandomState,
     dropout_off,
@@ -30,7 +30,7 @@ from tram._modes import (
     set_random_state,
 )
 from tram._noise import InputNoise, find_input_module
-from tram._weights import alike, copies, swap_, trainable
+from tram._weights import alike, copies, swapped, trainable
 from tram.divergences import distance
 from tram.methods import METHODS, Ascent, Method
 from tram.references import NoisyInput, PastWeights
@@ -47,6 +47,7 @@ class _Batch:
     """What a step remembers of its micro-batches, in their order."""
 
     index: int = 0
+    backed_up: bool = False
     losses: list[Tensor] = field(default_factory=list)
     distances: list[Tensor] = field(default_factory=list)
     kept_logits: list[Tensor] = field(default_factory=list)
@@ -64,7 +65,8 @@ class TRAM:
 
     `method` is a name of `METHODS` or a `Method`. `input_module` is the module whose output noise is added to, for
     methods with noise; token and patch embeddings are found by themselves. `scaler` is the GradScaler of fp16
-    training. `seed` determines the noise. Freeze parameters before the first step.
+    training. `seed` determines the noise. Freeze parameters, and give them device and dtype, before the first step.
+    `model` must hold every parameter that the loss trains: others would add up the gradients of both passes.
 
     After a step, on the device and without waiting for it:
 
@@ -94,8 +96,13 @@ class TRAM:
         self.gradient_norm: Tensor | None = None
         self.perturbation_norm: Tensor | None = None
         self.degenerate_steps: Tensor | None = None
-        self._noise = InputNoise(input_module or find_input_module(model)) if self.method.needs_input_module else None
+        if input_module is not None and not isinstance(input_module, nn.Module):
+            raise TypeError(f"input_module must be a module, as model.embedding is, not {input_module!r}")
+        self._noise: InputNoise | None = None
+        if self.method.needs_input_module:
+            self._noise = InputNoise(find_input_module(model) if input_module is None else input_module)
         self._params: dict[str, Tensor] = {}
+        self._layout: list[object] = []
         self._devices: list[torch.device] = []
         self._reference: list[Tensor] = []
         self._backup: list[Tensor] = []
@@ -108,19 +115,13 @@ class TRAM:
     # ------------------------------------------------------------------------------------------------ one whole step
 
     def backward(self, forward: Forward, *micro_batches: Any) -> Tensor:
-        """Leave the method's gradient in `p.grad`; return the mean loss at theta, detached, without the penalty.
+        """Leave the method's gradient in `p.grad`; return the first pass's mean loss, detached, without the penalty.
 
         Several micro-batches are one batch: the gradient is that of the mean of their losses. The weights are
         bit-identical afterwards, also if a pass raises. Raises ValueError on leftover gradients.
         """
         if not micro_batches:
             raise ValueError("backward(forward, *micro_batches) needs at least one batch")
-        leftover = [name for name, param in self.model.named_parameters() if param.grad is not None]
-        if leftover:
-            raise ValueError(
-                f"gradients are left over from an earlier step ({leftover[0]} and {len(leftover) - 1} more): "
-                "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step()"
-            )
         objective = self.objective(forward)
         try:
             self._pass(objective, micro_batches)
@@ -129,8 +130,9 @@ class TRAM:
                 with self.perturbed():
                     self._pass(objective, micro_batches)
             self.advance()
-        finally:
-            self._batch = _Batch()
+        except BaseException:
+            self.reset()
+            raise
         return loss
 
     def _pass(self, objective: Callable[[Any], Tensor], micro_batches: tuple[Any, ...]) -> None:
@@ -144,14 +146,16 @@ class TRAM:
         """objective(batch) -> the loss to differentiate: L + lambda d, with the noise that the method asks for.
 
         Call it once per micro-batch and differentiate it before the next; then, where `method.ascent` is present,
-        again for the same micro-batches in the same order within `perturbed()`; then call `advance()`.
+        again for the same micro-batches in the same order within `perturbed()`; then call `advance()`. After an
+        exception call `reset()`. Raises ValueError on leftover gradients.
         """
 
         def regularised(batch: Any) -> Tensor:
-            if self._batch.index == 0 and not self._perturbed:
-                self._start()
             if self._perturbed:
                 return self._second_pass_loss(forward, batch)
+            if self._batch.index == 0:
+                self._start()
+                self._refuse_leftover_gradients()
             return self._first_pass_loss(forward, batch)
 
         return regularised
@@ -186,12 +190,28 @@ class TRAM:
             set_random_state(outside)
             self._perturbed = False
 
+    @property
+    def micro_batches_seen(self) -> int:
+        """How many micro-batches `objective` has seen in the present pass."""
+        return self._batch.index
+
+    def reset(self) -> None:
+        """Forget a step that was begun and will not be finished, after an exception in a pass of one's own loop.
+
+        Clear the gradients too. If it failed within `perturbed()`, a reference at the previous step is lost: it is
+        theta now, and the next step's d is 0.
+        """
+        self._batch = _Batch()
+
     def advance(self) -> None:
         """End the step: reference <- lerp(reference, theta, 1 - decay), before the base optimizer moves theta."""
+        if self._batch.index == 0:
+            raise RuntimeError("advance() ends a step, and none was begun: call objective(batch) before it")
         reference = self._past_weights
-        with torch.no_grad():
-            # A previous-step reference that served as the backup of an ascent holds theta already.
-            if reference is not None and reference.decay < 1 and not self._backup_is_reference:
+        # A previous-step reference that was this step's backup holds theta already.
+        is_backup = self._shares_backup and self._batch.backed_up
+        if reference is not None and reference.decay < 1 and not is_backup:
+            with torch.no_grad():
                 torch._foreach_lerp_(self._reference, list(self._params.values()), 1 - reference.decay)
         self.steps += 1
         self._batch = _Batch()
@@ -212,6 +232,8 @@ class TRAM:
 
         Raises ValueError if the state is of another method or of another set of parameters.
         """
+        if "method" not in state:
+            raise ValueError(f"this is no state of TRAM, which has a method and steps; it has {sorted(state)}")
         if state["method"] != repr(self.method):
             raise ValueError(f"the state is of another method: {state['method']}, not {self.method!r}")
         self._start()
@@ -232,27 +254,32 @@ class TRAM:
     def _first_pass_loss(self, forward: Forward, batch: Any) -> Tensor:
         method, region = self.method, self.method.trust_region
         state = random_state(self._devices)
-        self._batch.random_states.append(state)
         past = self._past_logits(forward, batch, state) if self._past_weights else None
         if method.ascent is not None and method.ascent.fisher_gradient == "separate":
             self._accumulate_fisher_gradient(forward, batch, state)
         with self._ascent_noise():
             loss, logits, mask = _outputs(forward(batch))
+        objective = loss
+        if region is not None:
+            if past is None:
+                assert isinstance(region.reference, NoisyInput)
+                with nullcontext() if method.penalty > 0 else torch.no_grad():
+                    past = self._noisy_logits(forward, batch, state, region.reference)
+            elif method.penalty > 0 and method.ascent is not None:
+                self._batch.kept_logits.append(past)
+            d = (
+                self._distance(past, logits, mask)
+                if method.penalty > 0
+                else self._distance(past, logits.detach(), mask)
+            )
+            self._batch.distances.append(d.detach())
+            self.distance = torch.stack(self._batch.distances).mean()
+            objective = loss + method.penalty * d if method.penalty > 0 else loss
+        # Kept last: a forward that raised has left nothing behind.
         self._batch.losses.append(loss.detach())
-        if region is None:
-            self._batch.index += 1
-            return loss
-        if past is None:
-            assert isinstance(region.reference, NoisyInput)
-            with nullcontext() if method.penalty > 0 else torch.no_grad():
-                past = self._noisy_logits(forward, batch, state, region.reference)
-        elif method.penalty > 0 and method.ascent is not None:
-            self._batch.kept_logits.append(past)
-        d = self._distance(past, logits if method.penalty > 0 else logits.detach(), mask)
-        self._batch.distances.append(d.detach())
-        self.distance = torch.stack(self._batch.distances).mean()
+        self._batch.random_states.append(state)
         self._batch.index += 1
-        return loss + method.penalty * d if method.penalty > 0 else loss
+        return objective
 
     def _second_pass_loss(self, forward: Forward, batch: Any) -> Tensor:
         if self._batch.index >= len(self._batch.random_states):
@@ -273,14 +300,11 @@ class TRAM:
 
     def _past_logits(self, forward: Forward, batch: Any, state: RandomState) -> Tensor:
         assert self._past_weights is not None
-        params = list(self._params.values())
-        swap_(params, self._reference)
-        torch.clear_autocast_cache()
         try:
-            with torch.no_grad():
+            with swapped(list(self._params.values()), self._reference), torch.no_grad():
+                torch.clear_autocast_cache()
                 return self._reference_logits(forward, batch, state, self._past_weights)
         finally:
-            swap_(params, self._reference)
             torch.clear_autocast_cache()
 
     def _noisy_logits(self, forward: Forward, batch: Any, state: RandomState, noise: NoisyInput) -> Tensor:
@@ -294,7 +318,12 @@ class TRAM:
         start = self._derived_seed("dropout") if reference.dropout == "fresh" else state
         mode = dropout_off(self.model) if reference.dropout == "off" else nullcontext()
         with mode, frozen_statistics(self.model), isolated_randomness(self._devices, start):
-            return _outputs(forward(batch))[1]
+            logits = _outputs(forward(batch))[1]
+        if not isinstance(logits, Tensor):
+            raise TypeError(
+                f"this method compares logits, and forward(batch) returned {type(logits).__name__} in their place"
+            )
+        return logits
 
     def _distance(self, reference: Tensor, current: Tensor, mask: Tensor | None) -> Tensor:
         region = self.method.trust_region
@@ -302,9 +331,10 @@ class TRAM:
         return region.scale * distance(region.divergence, reference, current, mask, region.reduction)
 
     def _ascent_noise(self) -> Any:
-        ascent = self.method.ascent
-        if ascent is None or ascent.noise_std == 0 or ascent.fisher_gradient == "separate":
+        if not self.method.sees_noise_first:
             return nullcontext()
+        ascent = self.method.ascent
+        assert ascent is not None
         assert self._noise is not None
         return self._noise.added(NoisyInput(ascent.noise_std, ascent.noise_relative), self._derived_seed("noise"))
 
@@ -373,6 +403,7 @@ class TRAM:
 
     @torch.no_grad()
     def _back_up(self) -> None:
+        self._batch.backed_up = True
         params = list(self._params.values())
         if self._backup:
             torch._foreach_copy_(self._backup, params)
@@ -393,36 +424,49 @@ class TRAM:
     def _shares_backup(self) -> bool:
         return self._past_weights is not None and self._past_weights.decay == 0 and self.method.ascent is not None
 
-    @property
-    def _backup_is_reference(self) -> bool:
-        return self._shares_backup and bool(self._backup)
-
     def _start(self) -> None:
         """Find the trainable parameters, and at the first step keep theta_0: as late as that, so that the model may be
         loaded, moved to its device and sharded after TRAM was made."""
         found = trainable(self.model)
         if not found:
             raise ValueError("the model has no trainable parameter")
+        layout: list[object] = [(id(param), param.dtype, param.device) for param in found.values()]
         if not self._params:
-            self._params = found
-            self._devices = list(dict.fromkeys(param.device for param in found.values()))
+            self._params, self._layout = found, layout
+            # Also those of frozen parameters: dropout draws random numbers there too.
+            self._devices = list(dict.fromkeys(param.device for param in self.model.parameters()))
             if self._past_weights is not None:
                 self._reference = copies(list(found.values()))
-        elif [id(param) for param in found.values()] != [id(param) for param in self._params.values()]:
-            raise ValueError("the set of trainable parameters has changed since the first step: make a new TRAM(...)")
+        elif layout != self._layout:
+            raise ValueError(
+                "the trainable parameters, their dtype or their device have changed since the first step: "
+                "make a new TRAM(...)"
+            )
+
+    def _refuse_leftover_gradients(self) -> None:
+        leftover = [name for name, param in self._params.items() if param.grad is not None]
+        if leftover:
+            raise ValueError(
+                f"gradients are left over from an earlier step ({leftover[0]} and {len(leftover) - 1} more): "
+                "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step()"
+            )
 
     def _derived_seed(self, purpose: str) -> int:
         """A seed for this step and micro-batch: noise is a function of it, and resuming needs no generator's state."""
-        return random.Random(f"{self.seed} {self.steps} {self._batch.index} {purpose}").getrandbits(63)
+        key = f"{self.seed} {self.steps} {self._batch.index} {purpose}"
+        if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+            key += f" {torch.distributed.get_rank()}"  # each rank has its own part of the batch, and its own noise
+        return random.Random(key).getrandbits(63)
 
 
 def _resolve(method: str | Method) -> Method:
     if isinstance(method, Method):
         return method
-    if method in METHODS:
+    if isinstance(method, str) and method in METHODS:
         return METHODS[method]
-    nearest = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.0)
-    raise ValueError(f"no method {method!r}; the nearest is {nearest[0]!r}, all are {', '.join(METHODS)}")
+    if not isinstance(method, str):
+        raise TypeError(f"method must be a name of METHODS or a Method(...), not {method!r}")
+    raise ValueError(f"no method {method!r}; the nearest is {nearest(method, METHODS)!r}, all are {', '.join(METHODS)}")
 
 
 def _outputs(outputs: Any) -> tuple[Tensor, Any, Tensor | None]:
@@ -430,6 +474,8 @@ def _outputs(outputs: Any) -> tuple[Tensor, Any, Tensor | None]:
         raise TypeError(
             f"forward(batch) must return (loss, logits) or (loss, logits, mask), not {type(outputs).__name__}"
         )
+    if outputs[0].dim() != 0:
+        raise TypeError(f"the first that forward(batch) returns must be a scalar loss, not {tuple(outputs[0].shape)}")
     return outputs[0], outputs[1], outputs[2] if len(outputs) == 3 else None
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tram._checks import is_number
+
 
 @dataclass(frozen=True)
 class Euclidean:
@@ -32,7 +34,7 @@ class Adaptive:
     scale_vectors: bool = True
 
     def __post_init__(self) -> None:
-        if not self.eta >= 0:
+        if not is_number(self.eta) or self.eta < 0:
             raise ValueError(f"Adaptive needs eta >= 0: {self.eta}")
 
 
@@ -44,7 +46,7 @@ class Fisher:
     eta: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.eta >= 0:
+        if not is_number(self.eta) or self.eta < 0:
             raise ValueError(f"Fisher needs eta >= 0: {self.eta}")
 
 

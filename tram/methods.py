@@ -11,9 +11,12 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from tram._checks import instance_of, is_number, one_of
 from tram.divergences import L2, MMD, Divergence, ForwardKL, Reduction
 from tram.geometry import Adaptive, Euclidean, Fisher, Geometry
 from tram.references import NoisyInput, PastWeights, Reference
+
+FisherGradient = Literal["shared", "separate"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,14 @@ class TrustRegion:
     maximum: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
+        instance_of("TrustRegion", "reference", self.reference, Reference)
+        instance_of("TrustRegion", "divergence", self.divergence, Divergence)
+        one_of("TrustRegion", "reduction", self.reduction, Reduction)
+        if isinstance(self.divergence, MMD) and self.reduction == "sequence":
+            raise ValueError("MMD compares sets of rows and has no sum over a sequence: use reduction='batchmean'")
+        if not is_number(self.scale) or self.scale <= 0:
             raise ValueError(f"TrustRegion needs scale > 0: {self.scale}")
-        if not self.floor >= 0:
+        if not is_number(self.floor) or self.floor < 0:
             raise ValueError(f"TrustRegion needs floor >= 0: {self.floor}")
         if self.maximum is not None and not self.maximum >= self.floor:
             raise ValueError(f"TrustRegion needs maximum >= floor: {self.maximum} < {self.floor}")
@@ -55,12 +63,14 @@ class Ascent:
     radius: float | Literal["d"]
     noise_std: float = 0.0
     noise_relative: bool = False
-    fisher_gradient: Literal["shared", "separate"] = "shared"
+    fisher_gradient: FisherGradient = "shared"
 
     def __post_init__(self) -> None:
-        if self.radius != "d" and not (isinstance(self.radius, int | float) and self.radius >= 0):
+        instance_of("Ascent", "geometry", self.geometry, Geometry)
+        one_of("Ascent", "fisher_gradient", self.fisher_gradient, FisherGradient)
+        if self.radius != "d" and not (is_number(self.radius) and self.radius >= 0):
             raise ValueError(f'Ascent needs a radius >= 0, or "d": {self.radius!r}')
-        if not self.noise_std >= 0:
+        if not is_number(self.noise_std) or self.noise_std < 0:
             raise ValueError(f"Ascent needs noise_std >= 0: {self.noise_std}")
         if self.fisher_gradient == "separate" and not (isinstance(self.geometry, Fisher) and self.noise_std > 0):
             raise ValueError('fisher_gradient="separate" needs the Fisher geometry and noise_std > 0')
@@ -86,13 +96,26 @@ class Method:
     ascent: Ascent | None = None
 
     def __post_init__(self) -> None:
-        if not self.penalty >= 0:
+        instance_of("Method", "trust_region", self.trust_region, TrustRegion | None)
+        instance_of("Method", "ascent", self.ascent, Ascent | None)
+        if not is_number(self.penalty) or self.penalty < 0:
             raise ValueError(f"Method needs penalty >= 0: {self.penalty}")
         consumed = self.penalty > 0 or self.distance_is_radius
         if consumed and self.trust_region is None:
             raise ValueError('a penalty or the radius "d" needs a trust_region that measures d')
         if self.trust_region is not None and not consumed:
             raise ValueError('nothing consumes the trust_region\'s d: give a penalty > 0 or an ascent of radius "d"')
+
+        if self.sees_noise_first and self.trust_region is not None:
+            raise ValueError(
+                "an ascent that sees x + z has no clean logits for the trust_region to compare: "
+                'leave one out, or use fisher_gradient="separate"'
+            )
+
+    @property
+    def sees_noise_first(self) -> bool:
+        """Whether the first pass itself sees x + z."""
+        return self.ascent is not None and self.ascent.noise_std > 0 and self.ascent.fisher_gradient == "shared"
 
     @property
     def distance_is_radius(self) -> bool:

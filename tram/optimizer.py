@@ -43,31 +43,42 @@ class TRAMOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], tuple[Any, ...]] | None = None) -> Any:  # type: ignore[override]
         """One step. `closure` is a forward alone, returning (loss, logits) or (loss, logits, mask).
 
-        Returns (loss, logits) at the weights before the step, detached. Gradients are cleared before and after.
+        Returns (loss, logits) of the first pass, at the weights before the step, detached (for TRAM-Fisher, whose first
+        pass sees noise, at x + z). Gradients are cleared before and after.
         """
         if closure is None:
             raise ValueError(
                 "step(closure) needs a closure that makes the forward pass and returns (loss, logits), without "
                 "backward(): a sharpness-aware step evaluates it more than once"
             )
-        logits: list[Tensor] = []
+        ascent = self.tram.method.ascent
+        # Of the forwards with a gradient, the one of the loss comes first, but for the Fisher information's own.
+        clean = 1 if ascent is not None and ascent.fisher_gradient == "separate" else 0
+        graded: list[Any] = []
 
         def forward(_: None) -> tuple[Any, ...]:
             outputs = closure()
-            if torch.is_grad_enabled() and not logits:
-                logits.append(outputs[1].detach())
+            if torch.is_grad_enabled() and len(graded) <= clean:
+                graded.append(outputs[1] if isinstance(outputs, tuple) and len(outputs) > 1 else None)
             return outputs
 
         self.zero_grad()
         loss = self.tram.backward(forward, None)
         self.base_optimizer.step()
         self.zero_grad()
-        return loss, logits[0]
+        logits = graded[clean]
+        return loss, logits.detach() if isinstance(logits, Tensor) else logits
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, for copies and pickles: torch.optim.Optimizer's own leaves out what it does not know."""
+        return self.__dict__.copy()
 
     def state_dict(self) -> dict[str, Any]:
         return {**self.base_optimizer.state_dict(), "tram": self.tram.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "tram" not in state_dict:
+            raise ValueError("the state is of a plain optimizer: it has no entry 'tram', without which nothing resumes")
         self.tram.load_state_dict(state_dict["tram"])
         self.base_optimizer.load_state_dict({key: value for key, value in state_dict.items() if key != "tram"})
         self._share()

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tram._checks import is_number, one_of
+
 Dropout = Literal["off", "fresh", "shared"]
+Distribution = Literal["normal", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class PastWeights:
     dropout: Dropout = "off"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay <= 1:
+        one_of("PastWeights", "dropout", self.dropout, Dropout)
+        if not is_number(self.decay) or not 0 <= self.decay <= 1:
             raise ValueError(f"PastWeights needs a decay between 0 (previous step) and 1 (first step): {self.decay}")
 
 
@@ -33,11 +37,13 @@ class NoisyInput:
 
     std: float = 0.1
     relative: bool = False
-    distribution: Literal["normal", "uniform"] = "normal"
+    distribution: Distribution = "normal"
     dropout: Dropout = "fresh"
 
     def __post_init__(self) -> None:
-        if not self.std >= 0:
+        one_of("NoisyInput", "dropout", self.dropout, Dropout)
+        one_of("NoisyInput", "distribution", self.distribution, Distribution)
+        if not is_number(self.std) or self.std < 0:
             raise ValueError(f"NoisyInput needs std >= 0: {self.std}")
 
 

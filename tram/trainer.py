@@ -27,34 +27,72 @@ class TRAMTrainerMixin:
         self, *args: Any, method: str | Method = "TRAM-x", input_module: nn.Module | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        trainer: Any = self
-        self.tram = TRAM(
-            trainer.model,
-            method,
-            input_module=input_module,
-            scaler=getattr(trainer.accelerator, "scaler", None),
-            seed=trainer.args.seed,
-        )
+        self._method = method
+        self._input_module = input_module
+        self._tram: TRAM | None = None
         self._micro_batches: list[Any] = []
         self._in_training_step = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[1 : cls.__mro__.index(TRAMTrainerMixin)]:
+            if "training_step" in vars(base) and not issubclass(base, TRAMTrainerMixin):
+                raise TypeError(
+                    f"class {cls.__name__} must name TRAMTrainerMixin before {base.__name__}, whose training_step "
+                    f"would hide the mixin's: class {cls.__name__}(TRAMTrainerMixin, {base.__name__})"
+                )
+
+    @property
+    def tram(self) -> TRAM:
+        """The estimator of the Trainer's present model; made anew by every `train()`."""
+        trainer: Any = self
+        if self._tram is None or self._tram.model is not trainer.model:
+            self._tram = TRAM(
+                trainer.model,
+                self._method,
+                input_module=self._input_module,
+                scaler=getattr(trainer.accelerator, "scaler", None),
+                seed=trainer.args.seed,
+            )
+        return self._tram
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        self._tram = None
+        self._micro_batches = []
+        parent: Any = super()
+        return parent.train(*args, **kwargs)
+
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """The Trainer's step for pass 1; after the update's last micro-batch, again for each within `perturbed()`."""
-        parent: Any = super()
-        trainer: Any = self
         self._micro_batches.append(inputs)
         self._in_training_step = True
         try:
-            loss: Tensor = parent.training_step(model, inputs, num_items_in_batch)
-            if len(self._micro_batches) == trainer.current_gradient_accumulation_steps:
+            loss = self._one_pass(model, inputs, num_items_in_batch, seen=len(self._micro_batches))
+            if len(self._micro_batches) == self._micro_batch_count():
                 if self.tram.method.ascent is not None:
                     with self.tram.perturbed():
-                        for micro_batch in self._micro_batches:
-                            parent.training_step(model, micro_batch, num_items_in_batch)
+                        for seen, micro_batch in enumerate(self._micro_batches, start=1):
+                            self._one_pass(model, micro_batch, num_items_in_batch, seen)
                 self.tram.advance()
                 self._micro_batches = []
+        except BaseException:
+            # An interrupted training, or one that is tried again with a smaller batch, begins the update anew.
+            self._micro_batches = []
+            self.tram.reset()
+            raise
         finally:
             self._in_training_step = False
+        return loss
+
+    def _one_pass(self, model: nn.Module, inputs: Any, num_items_in_batch: Any, seen: int) -> Tensor:
+        parent: Any = super()
+        loss: Tensor = parent.training_step(model, inputs, num_items_in_batch)
+        if self.tram.micro_batches_seen != seen:
+            raise RuntimeError(
+                f"{type(self).__name__}.compute_loss does not reach the mixin's, so that the method has no effect: "
+                "call super().compute_loss(...) in it, or define it in a class that comes after TRAMTrainerMixin, "
+                "as in class MyTrainer(TRAMTrainerMixin, TrainerWithMyLoss)"
+            )
         return loss
 
     def compute_loss(
@@ -66,9 +104,11 @@ class TRAMTrainerMixin:
         # A loss that is already divided by the whole update's items adds up over micro-batches, where d averages.
         share = self._micro_batch_count() if self._is_scaled_by_items(num_items_in_batch) else 1
 
-        def forward(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        def forward(batch: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
             # A shallow copy, for compute_loss may pop the labels from it.
             loss, outputs = parent.compute_loss(model, dict(batch), True, num_items_in_batch=num_items_in_batch)
+            if self.tram.method.trust_region is None:
+                return loss * share, None, None
             logits, mask = self.logits_and_mask(model, batch, outputs)
             return loss * share, logits, mask
 
@@ -139,4 +179,6 @@ def _is_causal_language_model(model: nn.Module) -> bool:
         inner = inner.module
     inner = getattr(inner, "_orig_mod", inner)  # torch.compile
     inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner  # PEFT
-    return type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    names = [kind.__name__ for kind in type(inner).__mro__]
+    # XLNet predicts the tokens that it is told to, unshifted.
+    return any(name.endswith(("ForCausalLM", "LMHeadModel")) and not name.startswith("XLNet") for name in names)

@@ -14,7 +14,8 @@ What to know before reading anything into a score:
   classifier which sees only one is right more or less often than one time in three.
 - Zero-shot means without labels of inference. Pre-training sees pairs that belong together, and pairs that do not, in
   all fifteen languages and about all entities, those of the test split included; it sees no premise of the validation
-  or the test split.
+  or the test split. Most of what is transferred comes from there: twenty steps of fine-tuning give 73 % in English and
+  70 % elsewhere, and what the other 230 add, they add to English alone.
 - Languages differ in difficulty for reasons of CLDR's: 34 % of the entailed pairs in Chinese are word for word the
   same on both sides, none in French, Russian and Spanish.
 - Masked tokens are not predicted, as they are in XLM-R's pre-training. Within this budget that changed no score: 1,500

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import tram._weights as tram_weights
 from tests.problems import Batch, Problem, classification, language_modelling, same_bits, split, weights
 from tram import (
     METHODS,
@@ -411,6 +412,24 @@ def test_the_batch_is_untouched(method: Method) -> None:
         assert torch.equal(tensor, values)
 
 
+def test_leftover_gradients_of_ones_own_loop_are_refused_too() -> None:
+    problem = classification()
+    problem.forward(problem.batches[0])[0].backward()
+    with pytest.raises(ValueError, match="zero_grad"):
+        make(problem, "SAM").objective(problem.forward)(problem.batches[0])
+
+
+def test_a_gradient_left_on_a_frozen_parameter_is_none_of_our_business() -> None:
+    problem = classification()
+    problem.forward(problem.batches[0])[0].backward()
+    for name, param in problem.model.named_parameters():
+        if name.startswith("embedding"):
+            param.requires_grad_(False)
+        else:
+            param.grad = None
+    make(problem, "SAM").backward(problem.forward, problem.batches[0])
+
+
 def test_leftover_gradients_are_refused() -> None:
     problem = classification()
     tram = make(problem, "SAM")
@@ -424,6 +443,7 @@ def test_leftover_gradients_are_refused() -> None:
     [
         (lambda batch: torch.zeros(()), TypeError, r"\(loss, logits\)"),
         (lambda batch: (1.0, 2.0), TypeError, r"\(loss, logits\)"),
+        (lambda batch: (torch.zeros(2, 3), torch.zeros(())), TypeError, "scalar loss"),
     ],
 )
 def test_a_forward_of_another_shape_is_refused(forward: Any, error: type[Exception], named: str) -> None:
@@ -461,6 +481,76 @@ def test_parameters_frozen_later_are_told() -> None:
     problem.model.head.bias.requires_grad_(False)  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="new TRAM"):
         tram.backward(problem.forward, problem.batches[1])
+
+
+def test_another_dtype_later_is_told_before_weights_are_rounded() -> None:
+    problem = classification(dtype=torch.float32)
+    tram = make(problem, "SAM")
+    train(problem, tram, problem.batches[:1])
+    problem.model.double()
+    before = weights(problem.model)
+    batch = {"x": problem.batches[1]["x"].double(), "y": problem.batches[1]["y"]}
+    with pytest.raises(ValueError, match="new TRAM"):
+        tram.backward(problem.forward, batch)
+    assert same_bits(weights(problem.model), before)
+
+
+def test_running_out_of_memory_while_swapping_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = classification()
+    tram = make(problem, "TRAM-pre")
+    train(problem, tram, problem.batches[:2])
+    before, exchange, calls = weights(problem.model), tram_weights._exchange, 0
+
+    def failing(*args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise torch.OutOfMemoryError("simulated")
+        exchange(*args)
+
+    monkeypatch.setattr(tram_weights, "_exchange", failing)
+    with pytest.raises(torch.OutOfMemoryError):
+        tram.backward(problem.forward, problem.batches[2])
+    assert same_bits(weights(problem.model), before)
+
+
+def test_a_step_without_an_ascent_still_advances_the_previous_step() -> None:
+    """A loop of one's own may perturb every second step only."""
+    problem = classification()
+    tram = make(problem, "TRAM-prev")
+    objective = tram.objective(problem.forward)
+    for step, batch in enumerate(problem.batches[:4]):
+        objective(batch).backward()
+        if step % 2 == 0:
+            with tram.perturbed():
+                objective(batch).backward()
+        tram.advance()
+        assert all(torch.equal(a, b) for a, b in zip(tram._reference, problem.model.parameters(), strict=True))
+        with torch.no_grad():
+            for param in problem.model.parameters():
+                param -= 0.1 * param.grad
+                param.grad = None
+
+
+def test_an_abandoned_step_can_be_begun_anew() -> None:
+    problem = classification(dropout=0.3)
+    results = []
+    for interrupted in (False, True):
+        tram = make(problem, "SAM")
+        objective = tram.objective(problem.forward)
+        torch.manual_seed(4)
+        if interrupted:
+            with pytest.raises(KeyError):
+                objective({"x": problem.batches[1]["x"]})
+            tram.reset()
+            torch.manual_seed(4)
+        objective(problem.batches[0]).backward()
+        with tram.perturbed():
+            objective(problem.batches[0]).backward()
+        tram.advance()
+        results.append(gradients(problem.model))
+        problem.model.zero_grad()
+    assert same_bits(results[0], results[1])
 
 
 def test_a_model_without_trainable_parameters_is_told() -> None:
@@ -762,6 +852,8 @@ def test_the_state_of_another_method_or_model_is_refused() -> None:
     train(problem, tram, problem.batches[:1])
     with pytest.raises(ValueError, match="another method"):
         make(problem, "TRAM-prev").load_state_dict(tram.state_dict())
+    with pytest.raises(ValueError, match="no state of TRAM"):
+        tram.load_state_dict({"state": {}, "param_groups": []})
     other = language_modelling()
     with pytest.raises(ValueError, match="does not fit"):
         make(other, "TRAM-pre").load_state_dict(tram.state_dict())
@@ -810,6 +902,8 @@ def test_misused_passes_are_told() -> None:
     with pytest.raises(RuntimeError, match="0 of the first pass's 1"), tram.perturbed():
         pass
     tram = make(problem, "SAM")
+    with pytest.raises(RuntimeError, match="none was begun"):
+        tram.advance()
     objective = tram.objective(problem.forward)
     problem.model.zero_grad()
     objective(problem.batches[0])
@@ -884,6 +978,10 @@ def test_an_input_module_that_does_not_run_or_returns_no_tensor_is_named() -> No
     problem = classification()
     with pytest.raises(RuntimeError, match="Bilinear did not run"):
         TRAM(problem.model, "TRAM-x", input_module=nn.Bilinear(1, 1, 1)).backward(problem.forward, problem.batches[0])
+    with pytest.raises(TypeError, match="must be a module"):
+        TRAM(problem.model, "TRAM-x", input_module="embedding")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="compares logits"):
+        make(problem, "TRAM-x").backward(lambda b: (problem.forward(b)[0], None), problem.batches[0])
     lstm = nn.LSTM(3, 2)
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,21 @@ from torch import Tensor
 
 from tests.problems import Problem, classification, language_modelling
 from tests.tram.naive import Naive
-from tram import METHODS, TRAM, Adaptive, Ascent, Euclidean, Method, NoisyInput, PastWeights, TrustRegion
+from tram import (
+    L2,
+    METHODS,
+    MMD,
+    TRAM,
+    Adaptive,
+    Ascent,
+    Euclidean,
+    Fisher,
+    Method,
+    NoisyInput,
+    PastWeights,
+    ReverseKL,
+    TrustRegion,
+)
 from tram._noise import InputNoise
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -156,6 +171,21 @@ def test_methods_are_the_rows_of_the_published_tables() -> None:
         (lambda: TrustRegion(PastWeights(), scale=0.0), "scale"),
         (lambda: TrustRegion(PastWeights(), floor=-1.0), "floor"),
         (lambda: TrustRegion(PastWeights(), floor=2.0, maximum=1.0), "maximum"),
+        (lambda: TrustRegion(PastWeights(), reduction="tokens"), "no reduction='tokens'"),
+        (lambda: TrustRegion(PastWeights(), divergence=ReverseKL), "ReverseKL"),
+        (lambda: TrustRegion("prev"), "PastWeights, NoisyInput"),
+        (lambda: TrustRegion(PastWeights(), divergence=MMD(), reduction="sequence"), "batchmean"),
+        (lambda: Ascent("Euclidean", 0.05), "Euclidean, Adaptive"),
+        (lambda: Ascent(Euclidean(), float("inf")), "inf"),
+        (lambda: Ascent(Fisher(), 0.1, noise_std=0.1, fisher_gradient="seperate"), "nearest is 'separate'"),
+        (lambda: Method(ascent=Euclidean()), "Ascent"),
+        (
+            lambda: Method(TrustRegion(NoisyInput()), ascent=Ascent(Fisher(), "d", noise_std=0.1)),
+            "no clean logits",
+        ),
+        (lambda: PastWeights(dropout="none"), "nearest is"),
+        (lambda: NoisyInput(distribution="gaussian"), "no distribution='gaussian'"),
+        (lambda: L2(space="probs"), "nearest is 'probabilities'"),
         (lambda: PastWeights(decay=1.5), "1.5"),
         (lambda: NoisyInput(std=-0.1), "-0.1"),
     ],
@@ -165,6 +195,27 @@ def test_impossible_methods_are_refused(make, named: str) -> None:  # type: igno
         make()
 
 
-def test_an_unknown_method_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="'TRAM-prev'"):
-        TRAM(torch.nn.Linear(2, 2), "TRAM-previous")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("TRAM-previous", "TRAM-prev"),
+        ("sam", "SAM"),
+        ("asam", "ASAM"),
+        ("tram_x", "TRAM-x"),
+        ("sgd", "SGD"),
+        ("mesa", "MESA"),
+    ],
+)
+def test_an_unknown_method_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"nearest is '{meant}'"):
+        TRAM(torch.nn.Linear(2, 2), typed)
+
+
+@pytest.mark.parametrize("method", [None, Ascent(Euclidean(), 0.1)])
+def test_what_is_no_method_is_told(method: object) -> None:
+    with pytest.raises(TypeError, match="Method"):
+        TRAM(torch.nn.Linear(2, 2), method)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert Ascent(Euclidean(), np.float32(0.05)).radius == np.float32(0.05)

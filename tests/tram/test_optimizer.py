@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.problems import classification, same_bits, weights
-from tram import METHODS, TRAM, TRAMOptimizer
+from tram import METHODS, TRAM, Ascent, Fisher, Method, TRAMOptimizer
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -69,3 +69,40 @@ def test_a_missing_closure_is_explained() -> None:
     problem = classification()
     with pytest.raises(ValueError, match=r"\(loss, logits\)"):
         TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1).step()
+
+
+def test_the_usual_closure_of_other_libraries_is_explained() -> None:
+    problem = classification()
+
+    def closure() -> torch.Tensor:
+        loss = problem.forward(problem.batches[0])[0]
+        loss.backward()
+        return loss
+
+    with pytest.raises(TypeError, match=r"\(loss, logits\)"):
+        TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1).step(closure)
+
+
+def test_the_returned_logits_are_clean_where_the_fisher_information_has_a_pass_of_its_own() -> None:
+    problem = classification()
+    method = Method(ascent=Ascent(Fisher(), 0.1, noise_std=0.5, fisher_gradient="separate"))
+    expected = problem.forward(problem.batches[0])[1].detach()
+    optimizer = TRAMOptimizer(problem.model, method, torch.optim.SGD, input_module=problem.input_module, lr=0.1)
+    assert torch.equal(optimizer.step(lambda: problem.forward(problem.batches[0]))[1], expected)
+
+
+def test_a_deep_copy_is_whole() -> None:
+    problem = classification()
+    optimizer = TRAMOptimizer(problem.model, "TRAM-prev", torch.optim.Adam, lr=0.1)
+    optimizer.step(lambda: problem.forward(problem.batches[0]))
+    twin = copy.deepcopy(optimizer)
+    assert twin.tram.steps == 1
+    assert twin.param_groups is twin.base_optimizer.param_groups
+    assert twin.state is twin.base_optimizer.state
+
+
+def test_the_state_of_a_plain_optimizer_is_refused() -> None:
+    problem = classification()
+    plain = torch.optim.SGD(problem.model.parameters(), lr=0.1).state_dict()
+    with pytest.raises(ValueError, match="plain optimizer"):
+        TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1).load_state_dict(plain)

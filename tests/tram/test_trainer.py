@@ -208,3 +208,98 @@ def test_a_checkpoint_of_a_plain_trainer_is_refused(tmp_path: Path) -> None:
     trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-prev")
     with pytest.raises(FileNotFoundError, match=r"tram\.pt"):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_an_interrupted_training_does_not_go_on_unperturbed(tmp_path: Path) -> None:
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="SAM")
+    calls = 0
+
+    def interrupt(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+
+    trainer.model.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.model.zero_grad()
+    trainer.train()
+    assert trainer.tram.steps == 4
+    assert trainer.tram.perturbation_norm is not None
+
+
+def test_every_training_has_its_own_first_weights(tmp_path: Path) -> None:
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-pre")
+    for _ in range(2):
+        trainer.train()
+        assert next(row["distance"] for row in trainer.state.log_history if "distance" in row) == 0
+
+
+def test_a_model_made_by_model_init_is_the_one_that_is_perturbed(tmp_path: Path) -> None:
+    trainer = TRAMTrainer(model_init=classifier, args=arguments(tmp_path), train_dataset=CLASSES, method="TRPO")
+    trainer.train()
+    assert trainer.tram.model is trainer.model
+    assert trainer.tram.distance > 0
+
+
+def test_a_loss_of_ones_own_that_hides_the_mixins_is_told(tmp_path: Path) -> None:
+    class Hiding(TRAMTrainerMixin, Trainer):
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            outputs = model(**inputs)
+            return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    for method in ("SGD", "SAM", "R3F", "TRPO"):
+        trainer = Hiding(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method=method)
+        with pytest.raises(RuntimeError, match="compute_loss does not reach"):
+            trainer.train()
+
+
+def test_a_loss_of_ones_own_behind_the_mixin_is_used(tmp_path: Path) -> None:
+    class Doubled(Trainer):
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            outputs = model(**inputs)
+            return (2 * outputs.loss, outputs) if return_outputs else 2 * outputs.loss
+
+    class DoubledTRAM(TRAMTrainerMixin, Doubled):
+        pass
+
+    half = classifier()
+    TRAMTrainer(
+        model=half, args=arguments(tmp_path, learning_rate=0.1, max_grad_norm=0.0), train_dataset=CLASSES, method="SAM"
+    ).train()
+    plain = classifier()
+    DoubledTRAM(
+        model=plain,
+        args=arguments(tmp_path, learning_rate=0.05, max_grad_norm=0.0),
+        train_dataset=CLASSES,
+        method="SAM",
+    ).train()
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(value, weights(half)[name], rtol=1e-5, atol=1e-7)
+
+
+def test_the_wrong_order_of_bases_is_refused() -> None:
+    with pytest.raises(TypeError, match="before Trainer"):
+
+        class Wrong(Trainer, TRAMTrainerMixin):
+            pass
+
+
+def test_a_method_without_a_trust_region_needs_no_logits(tmp_path: Path) -> None:
+    class NoLogits(TRAMTrainer):
+        def logits_and_mask(self, model: Any, inputs: Any, outputs: Any) -> Any:
+            raise AssertionError("asked for logits")
+
+    NoLogits(model=classifier(), args=arguments(tmp_path, max_steps=1), train_dataset=CLASSES, method="SAM").train()
+
+
+def test_a_subclass_of_a_causal_language_model_is_shifted_too(tmp_path: Path) -> None:
+    class Mine(GPT2LMHeadModel):
+        pass
+
+    model = language_model()
+    model.__class__ = Mine
+    trainer = TRAMTrainer(model=model, args=arguments(tmp_path), train_dataset=LANGUAGE, method="TRAM-pre")
+    batch = {key: torch.stack([row[key] for row in LANGUAGE[:3]]) for key in LANGUAGE[0]}
+    assert trainer.logits_and_mask(model, batch, model(**batch))[0].shape[1] == 5

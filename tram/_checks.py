@@ -1,0 +1,34 @@
+"""Arguments held against what they may be, so that a typo is answered and not obeyed."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any, get_args
+
+
+def nearest(value: str, options: Iterable[str]) -> str:
+    """The option most like `value`, whatever its case and whether it has hyphens or underscores."""
+    folded = {option.casefold().replace("_", "-"): option for option in options}
+    return folded[difflib.get_close_matches(value.casefold().replace("_", "-"), folded, n=1, cutoff=0.0)[0]]
+
+
+def one_of(owner: str, name: str, value: Any, literal: Any) -> None:
+    """Raise ValueError, with the nearest option, unless `value` is one of those of a `Literal` type."""
+    options = get_args(literal)
+    if value not in options:
+        raise ValueError(
+            f"{owner} has no {name}={value!r}; the nearest is {nearest(str(value), options)!r}, all are {options}"
+        )
+
+
+def instance_of(owner: str, name: str, value: Any, union: Any) -> None:
+    """Raise ValueError unless `value` is an instance of one of the classes of `union`."""
+    if not isinstance(value, union):
+        kinds = ", ".join(kind.__name__ for kind in get_args(union))
+        raise ValueError(f"{owner} needs {name} to be one of {kinds}, made with its (), and not {value!r}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite real number."""
+    return isinstance(value, Real) and math.isfinite(value)
