@@ -149,7 +149,7 @@ _ROWS = (
         family="mini-xnli",
         task="benchmarks.mini.xnli:task",
         prepare="benchmarks.mini.xnli:prepare",
-        recipe=Recipe("Adam", lr=5e-4, steps=150, batch_size=32, schedule="linear"),
+        recipe=Recipe("Adam", lr=5e-4, steps=100, batch_size=32, schedule="linear"),
         metric="accuracy",
         train_domain="En",
         zero_shot_domains=("Ar", "Bg", "De", "El", "Es", "Fr", "Hi", "Ru", "Sw", "Th", "Tr", "Ur", "Vi", "Zh"),
