@@ -1,6 +1,6 @@
 """The table of what a method costs and how far it steps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -8,14 +8,11 @@ from analysis.aggregate import BenchmarkResult
 from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column
 from benchmarks.record import Record, StepStatistics
 
-BySeed = Mapping[int, Record]
-
 _FIELDS = ("first", "median", "maximum", "last")
 _COLUMNS = (
     text_column("benchmark"),
     text_column("method"),
     Column("passes", ("forward", "backward")),
-    Column("time", ("train seconds", "time ratio", "time ratio pairs")),
     Column("MiB", ("peak memory MiB",)),
     Column("d first", ("d first",)),
     Column("median", ("d median",)),
@@ -27,16 +24,15 @@ _COLUMNS = (
 
 
 def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) -> Table:
-    """Passes, time, memory, the size of d and the norm of epsilon, medians over seeds."""
-    grouped: dict[tuple[str, str], dict[int, Record]] = {}
+    """Passes, memory, the size of d and the norm of epsilon, medians over seeds."""
+    grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        grouped.setdefault((record.benchmark, record.method), {})[record.seed] = record
+        grouped.setdefault((record.benchmark, record.method), []).append(record)
     sections = []
     for result in results:
         name = result.benchmark.name
-        baseline = grouped.get((name, result.baseline), {})
         methods = [method.method for method in result.run]
-        sections.append(tuple(_row(name, method, grouped[name, method], baseline) for method in methods))
+        sections.append(tuple(_row(name, method, grouped[name, method]) for method in methods))
     return Table(
         name="cost",
         title="Cost, and the size of the radius",
@@ -47,20 +43,16 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
         columns=_COLUMNS,
         sections=tuple(sections),
         notes=(
-            "passes: forward/backward of a step, counted. time: of training, over the baseline's with the same seed; "
-            "runs share a machine, so it is rough. d: of the first step, the median, the largest and the last. "
+            "passes: forward/backward of a step, counted: the cost of a method in time. Seconds stand in the records, "
+            "and not here, for runs side by side slow each other. d: of the first step, the median, the largest, the last. "
             "norm of ε: the median step's. zero: steps left without a perturbation because d, the gradient or its norm "
             "was zero or not finite.",
         ),
     )
 
 
-def _row(benchmark: str, method: str, own: BySeed, baseline: BySeed) -> Row:
-    runs = list(own.values())
+def _row(benchmark: str, method: str, runs: list[Record]) -> Row:
     passes = sorted({(run.passes.forward, run.passes.backward) for run in runs})
-    pairs = [(own[seed].seconds.train, baseline[seed].seconds.train) for seed in own.keys() & baseline.keys()]
-    ratios = [seconds / of for seconds, of in pairs if of > 0]
-    ratio = median(ratios) if ratios else None
     memory = median(run.peak_memory_bytes for run in runs) / 2**20
     distance = _medians([run.distance for run in runs])
     norm = _medians([run.perturbation_norm for run in runs])
@@ -69,7 +61,6 @@ def _row(benchmark: str, method: str, own: BySeed, baseline: BySeed) -> Row:
         text_cell(benchmark),
         text_cell(method),
         Cell(", ".join(f"{forward}/{backward}" for forward, backward in passes), passes[-1]),
-        Cell(f"{ratio:.2f}x" if ratio else NOTHING, (median(run.seconds.train for run in runs), ratio, len(ratios))),
         Cell(f"{memory:.0f}", (memory,)),
         *(_small(value) for value in distance),
         replace(_small(norm[_FIELDS.index("median")]), values=norm),

@@ -92,18 +92,6 @@ def test_fewer_pairs_than_seeds_are_said(tmp_path: Path) -> None:
     assert cell.values == (1.0, None, 1, None)
 
 
-def test_time_is_the_median_of_ratios_paired_by_seed(suite: Path) -> None:
-    """SAM takes 20 + seed seconds and the baseline 10 + seed: ratios 2, 21/11 and 22/12, not a ratio of medians."""
-    results = load(suite)
-    row = cells(cost_table(results.records[::-1], aggregate(results)), "SAM")
-    assert row["time"].values == pytest.approx((21.0, 21 / 11, 3))
-    assert row["time"].text == "1.91x"
-    assert row["passes"].text == "2/2"
-    assert row["MiB"].text == "300"
-    assert row["d first"].text == "-"
-    assert row["norm of ε"].values == (0.0, 0.5, 0.75, 0.5)
-
-
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.0, "0.00"), (0.005, "+0.01"), (1.234, "+1.23"), (-0.0049, "-0.005"), (3e-6, "+3e-06"), (-21.6, "-21.60")],
