@@ -44,7 +44,7 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
         sections=tuple(sections),
         notes=(
             "passes: forward/backward of a step, counted: the cost of a method in time. Seconds stand in the records, "
-            "and not here, for runs side by side slow each other. d: of the first step, the median, the largest, the last. "
+            "and not here, as runs side by side slow each other. d: of the first step, the median, largest and last. "
             "norm of ε: the median step's. zero: steps left without a perturbation because d, the gradient or its norm "
             "was zero or not finite.",
         ),
