@@ -108,7 +108,7 @@ _ROWS = (
     ),
     Benchmark(
         name="mini-vision-letters",
-        title="letters of unseen fonts and scripts",
+        title="letters of unseen scripts",
         family="mini-vision",
         task="benchmarks.mini.vision:letters",
         prepare="benchmarks.mini.vision:prepare",
