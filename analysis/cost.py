@@ -13,7 +13,6 @@ _COLUMNS = (
     text_column("benchmark"),
     text_column("method"),
     Column("passes", ("forward", "backward")),
-    Column("MiB", ("peak memory MiB",)),
     Column("d first", ("d first",)),
     Column("median", ("d median",)),
     Column("max", ("d maximum",)),
@@ -24,7 +23,7 @@ _COLUMNS = (
 
 
 def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) -> Table:
-    """Passes, memory, the size of d and the norm of epsilon, medians over seeds."""
+    """Passes, the size of d and the norm of epsilon, medians over seeds."""
     grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         grouped.setdefault((record.benchmark, record.method), []).append(record)
@@ -53,7 +52,6 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
 
 def _row(benchmark: str, method: str, runs: list[Record]) -> Row:
     passes = sorted({(run.passes.forward, run.passes.backward) for run in runs})
-    memory = median(run.peak_memory_bytes for run in runs) / 2**20
     distance = _medians([run.distance for run in runs])
     norm = _medians([run.perturbation_norm for run in runs])
     degenerate = median(run.degenerate_steps for run in runs)
@@ -61,7 +59,6 @@ def _row(benchmark: str, method: str, runs: list[Record]) -> Row:
         text_cell(benchmark),
         text_cell(method),
         Cell(", ".join(f"{forward}/{backward}" for forward, backward in passes), passes[-1]),
-        Cell(f"{memory:.0f}", (memory,)),
         *(_small(value) for value in distance),
         replace(_small(norm[_FIELDS.index("median")]), values=norm),
         Cell(NOTHING if norm[0] is None else f"{degenerate:g}", (degenerate,)),

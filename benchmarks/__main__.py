@@ -90,7 +90,9 @@ def validate(results: Results = Path("results")) -> None:
 def run(
     benchmark: Annotated[str, typer.Argument(help="A benchmark, or a family for all of its benchmarks.")],
     method: Annotated[str, typer.Argument(help="A method, as the tables name it.")],
-    seed: Annotated[int, typer.Option(min=0, help="Order of the data, initial head, dropout and noise.")],
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Order of the data, initial head, dropout and noise.")
+    ],
     suite: Annotated[
         str | None, typer.Option(help="Folder of the record below the results; its suite if unsaid.")
     ] = None,
