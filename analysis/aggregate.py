@@ -10,7 +10,8 @@ from analysis.published import published_differences
 from analysis.records import Results, metric_frame
 from analysis.statistics import Interval, t_interval
 from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
-from benchmarks.registry import BENCHMARKS, Benchmark, PublishedColumn, methods_of
+from benchmarks.registry import BENCHMARKS, methods_of
+from benchmarks.row import Benchmark, PublishedColumn
 
 ZERO_SHOT = "ZS Avg"
 

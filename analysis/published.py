@@ -4,7 +4,7 @@ import csv
 from functools import cache
 from pathlib import Path
 
-from benchmarks.registry import PublishedColumn
+from benchmarks.row import PublishedColumn
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "published"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.contradiction import contradiction
 from benchmarks.record import Record, RecordError, read_record, record_paths
-from benchmarks.registry import BENCHMARKS
 
 
 class ResultsError(Exception):
@@ -40,7 +40,7 @@ def load(folder: Path) -> Results:
         if problem is None:
             records.append(record)
         else:
-            left_out.append(f"{path}: {problem}")
+            left_out.append(f"{path}: {problem}. Move or delete it, and run it again.")
     suites = sorted({record.suite for record in records})
     if len(suites) > 1:
         raise ResultsError(
@@ -49,17 +49,6 @@ def load(folder: Path) -> Results:
     if not suites and not left_out:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
     return Results(suites[0] if suites else folder.name, tuple(records), tuple(left_out))
-
-
-def contradiction(record: Record) -> str | None:
-    """What in a well-formed record does not fit the registry, or None."""
-    benchmark = BENCHMARKS.get(record.benchmark)
-    if benchmark is None:
-        return f"unknown benchmark {record.benchmark!r}. Move or delete it."
-    missing = [domain for domain in benchmark.domains if f"test/{benchmark.metric}/{domain}" not in record.metrics]
-    if missing:
-        return f"no test/{benchmark.metric} of {', '.join(missing)}. Delete the file and run it again."
-    return None
 
 
 def metric_frame(records: Iterable[Record]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from analysis.cost import cost_table
 from analysis.records import Results
 from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
-from benchmarks.registry import Benchmark
+from benchmarks.row import Benchmark
 
 NOT_IN_THE_PAPER = "not in paper"
 

@@ -1,7 +1,7 @@
-"""python -m benchmarks: list, run, suite, prepare, validate, schema."""
+"""python -m benchmarks: list, run, suite, prepare, calibrate, validate, schema."""
 
-import difflib
 import json
+import os
 import pkgutil
 import sys
 import time
@@ -14,13 +14,34 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from benchmarks.errors import RunError
+from benchmarks.contradiction import contradiction
+from benchmarks.errors import DataError, RunError
+from benchmarks.execution import Execution
+from benchmarks.names import (
+    benchmarks_named,
+    check_method,
+    count,
+    fail,
+    families,
+    known,
+    listed,
+    method_named,
+    say,
+    seeds_named,
+    suite_for,
+)
+from benchmarks.planning import ASSUMPTION, expected_cost, gpu_hours
 from benchmarks.pool import Failure, Job, default_workers, run_jobs
+from benchmarks.processes import Parallel, processes
 from benchmarks.progress import board
 from benchmarks.record import Record, RecordError, Run, read_record, read_records
-from benchmarks.registry import BENCHMARKS, PASSES, Benchmark, methods_of
+from benchmarks.registry import BENCHMARKS, PASSES, ZERO_SHOT
+from benchmarks.row import Benchmark, Precision
+from benchmarks.sources import M2D2Source
+from benchmarks.stopping import STOPPED, StoppedError
 from benchmarks.storage import check_folder
-from benchmarks.suites import SUITES, expected_cost, runs_of
+from benchmarks.suites import SUITES, Suite, runs_of
+from benchmarks.variants import SETTINGS
 
 INTERRUPTED = 130
 RUNS = "runs"
@@ -35,9 +56,13 @@ app = typer.Typer(
 Results = Annotated[Path, typer.Option(help="Folder of the records.", file_okay=False)]
 
 
-def say(text: str) -> None:
-    """To stderr, as are bars: stdout carries answers only."""
-    typer.echo(text, err=True)
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of prepared data and models; TRAM_DATA, else the user's cache, if unsaid.", file_okay=False
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="cuda or cpu; what the benchmark needs if unsaid.")]
 
 
 # ------------------------------------------------------------------------------------------------------------- looking
@@ -45,16 +70,29 @@ def say(text: str) -> None:
 
 @app.command("list")
 def list_() -> None:
-    """Benchmarks, methods and suites."""
-    table("BENCHMARK", "METRIC", "DOMAINS", "STEPS", "TRAINS WITH", "", rows=[
-        (name, row.metric, len(row.domains), row.recipe.steps, row.recipe.base_optimizer, row.title)
+    """Benchmarks, methods and suites, with what they take."""
+    scored_untrained = [name for name, row in BENCHMARKS.items() if row.zero_shot_name]
+    table("BENCHMARK", "METRIC", "DOMAINS", "STEPS", "TRAINS WITH", "GPUS", "DOWNLOAD", "", rows=[
+        (name, row.metric, len(row.domains), f"{row.recipe.steps * (1 + len(row.sequence)):,}",
+         row.recipe.base_optimizer, row.needs.gpus if row.needs else "-",
+         f"{row.needs.data_bytes / 1e9:.1f} GB" if row.needs else "-", row.title)
         for name, row in BENCHMARKS.items()
     ])  # fmt: skip
     table("METHOD", "FORWARD", "BACKWARD", rows=[(name, *passes) for name, passes in PASSES.items()])
-    table("SUITE", "RUNS", "RUNS WITH --full", "", rows=[
-        (name, len(runs_of(name, row.benchmarks, row.quick)), len(runs_of(name, row.benchmarks, row.full)), row.title)
-        for name, row in SUITES.items()
+    typer.echo(f"{ZERO_SHOT}: the model before training, a run of no steps; for {', '.join(scored_untrained)}.")
+    typer.echo("A method with settings: TRAM-x@std=0.03, TRAM-prev@decay=0.99@maximum=0.5. There are")
+    typer.echo(f"{', '.join(SETTINGS)}.\n")
+    table("SUITE", "RUNS", "WITH --full", "GPU-HOURS", "WITH --full", "", rows=[
+        (name, *suite_sizes(row), row.title) for name, row in SUITES.items()
     ])  # fmt: skip
+    typer.echo(f"{ASSUMPTION}.")
+
+
+def suite_sizes(row: Suite) -> tuple[str, str, str, str]:
+    """Runs and GPU-hours, quick and full."""
+    quick, full = runs_of(row.name, row.quick), runs_of(row.name, row.full)
+    hours = [f"{sum(map(gpu_hours, runs)):,.0f}" if any(map(gpu_hours, runs)) else "-" for runs in (quick, full)]
+    return str(len(quick)), str(len(full)), *hours  # type: ignore[return-value]
 
 
 def table(*header: str, rows: Iterable[tuple[object, ...]]) -> None:
@@ -77,10 +115,19 @@ def validate(results: Results = Path("results")) -> None:
     if not results.is_dir():
         fail(f"{results}: no such folder; name the one with the records with --results")
     records, errors = read_records(results)
-    for error in errors:
-        say(str(error))
-    typer.echo(f"{results}: {count(len(records), 'valid record')}, {len(errors)} not valid")
-    raise typer.Exit(1 if errors else 0)
+    problems = [str(error) for error in errors]
+    # A method's fields are the library's, which takes seconds to load.
+    checked = pkgutil.resolve_name("benchmarks.run:checked")
+    for record in records:
+        try:
+            checked(record, record.run.path(results))
+        except RecordError as error:
+            problems.append(str(error))
+    for problem in problems:
+        say(problem)
+    valid = len(records) + len(errors) - len(problems)
+    typer.echo(f"{results}: {count(valid, 'valid record')}, {len(problems)} not valid")
+    raise typer.Exit(1 if problems else 0)
 
 
 # ------------------------------------------------------------------------------------------------------------- running
@@ -89,7 +136,7 @@ def validate(results: Results = Path("results")) -> None:
 @app.command()
 def run(
     benchmark: Annotated[str, typer.Argument(help="A benchmark, or a family for all of its benchmarks.")],
-    method: Annotated[str, typer.Argument(help="A method, as the tables name it.")],
+    method: Annotated[str, typer.Argument(help="A method as the tables name it, with settings after @.")],
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Order of the data, initial head, dropout and noise.")
     ],
@@ -97,24 +144,47 @@ def run(
         str | None, typer.Option(help="Folder of the record below the results; its suite if unsaid.")
     ] = None,
     results: Results = Path("results"),
+    data: Data = None,
+    device: Device = None,
+    parallel: Annotated[Parallel, typer.Option(help="How the processes of torchrun or srun share the run.")] = "ddp",
+    micro_batches: Annotated[
+        int | None, typer.Option(min=1, help="Parts that a batch is computed in, to fit the memory.")
+    ] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of autocast on a GPU; the recipe's if unsaid.")] = None,
+    loaders: Annotated[int | None, typer.Option(min=0, help="Processes that load examples.")] = None,
+    keep_reference: Annotated[
+        bool, typer.Option("--keep-reference", help="TRAM-pre: compute the first weights' logits once per example.")
+    ] = False,
 ) -> None:
-    """Train and score one method on one benchmark (or on each one of a family), here in this process."""
+    """Train and score one method on one benchmark (or on each one of a family), here in this process.
+
+    Interrupt at will: the same command goes on from the last checkpoint. Under torchrun or srun, the processes of one
+    run share it.
+    """
     rows = benchmarks_named(benchmark)
     check_method(method, rows)
+    use(data, device)
+    these = processes(parallel)
+    execution = Execution(device, these, micro_batches, precision, loaders, keep_reference)
     runs = [Run(suite_for(row, suite), row.name, method, seed) for row in rows]
     jobs = [replace(job_of(item, results), stage=str(item)) for item in runs]
-    # torch takes seconds to load: not before the command line is known to make sense.
-    execute = pkgutil.resolve_name("benchmarks.run:execute")
+    console = Console(stderr=True, quiet=not these.is_first)
     try:
-        with board(jobs, workers=1, console=Console(stderr=True)) as shown:
+        # torch takes seconds to load: not before the command line is known to make sense.
+        execute = pkgutil.resolve_name("benchmarks.run:execute")
+        with board(jobs, workers=1, console=console) as shown:
             for item, job in zip(runs, jobs, strict=True):
                 shown.started(job)
                 started = time.perf_counter()
-                record = execute(item, results, partial(shown.progressed, job))
+                record = execute(item, results, execution, partial(shown.progressed, job))
                 shown.succeeded(job, time.perf_counter() - started)
-                typer.echo(summary(record, results))
+                if these.is_first:
+                    typer.echo(summary(record, results))
+    except StoppedError as error:
+        say(f"{runs[0].benchmark} {method} seed {seed}: {error}.")
+        raise typer.Exit(INTERRUPTED if "SIGINT" in str(error) else STOPPED) from error
     except (RunError, RecordError) as error:
-        fail(str(error), code=1)
+        fail(str(error), code=2 if isinstance(error, DataError) else 1)
     except KeyboardInterrupt:
         interrupted()
 
@@ -124,41 +194,106 @@ def suite(
     name: Annotated[str, typer.Argument(help="A suite.")],
     full: Annotated[bool, typer.Option("--full", help="Every method and seed instead of the quick selection.")] = False,
     results: Results = Path("results"),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side; as many as cores if unsaid.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side; as many as cores, or one on a GPU, if unsaid.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="As 0:5 (0 to 4), 3, or 0,2,4.")] = None,
     benchmarks: Annotated[list[str] | None, typer.Option(help="Only these benchmarks or families; repeatable.")] = None,
     methods: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
+    data: Data = None,
+    device: Device = None,
 ) -> None:
     """Make all records of a suite that are not there yet, side by side. Interrupt at will: the same command resumes."""
     row = SUITES[known(name, SUITES, "suite")]
-    chosen = row.full if full else row.quick
-    if seeds is not None:
-        chosen = replace(chosen, seeds=seeds_named(seeds))
-    if methods:
-        chosen = replace(chosen, methods=tuple(known(method, PASSES, "method") for method in listed(methods)))
     selected = [item.name for text in listed(benchmarks or []) for item in benchmarks_named(text)] or row.benchmarks
     if outside := [item for item in selected if item not in row.benchmarks]:
         fail(f"{outside[0]} is not in suite {name}: {', '.join(row.benchmarks)}")
-    runs = runs_of(name, dict.fromkeys(selected), chosen)
+    runs = runs_of(
+        name,
+        row.full if full else row.quick,
+        benchmarks=selected,
+        methods=tuple(method_named(method) for method in listed(methods)) if methods else None,
+        seeds=None if seeds is None else seeds_named(seeds),
+    )
     if not runs:
-        fail(f"no benchmark of the selection has the methods {', '.join(chosen.methods)}")
-    work(runs, results, jobs)
+        fail(f"no benchmark of the selection has the methods {', '.join(listed(methods or []))}")
+    use(data, device)
+    needs_gpu = any(BENCHMARKS[item.benchmark].needs for item in runs)
+    work(runs, results, jobs or (1 if needs_gpu else None), Execution(device=device))
 
 
 @app.command()
 def prepare(
     name: Annotated[str, typer.Argument(help="A benchmark, a family or a suite.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Side by side; as many as cores if unsaid.")] = None,
+    data: Data = None,
 ) -> None:
-    """Make the data and the pre-trained models that runs start from, unless they are in the cache."""
+    """Make the data and the pre-trained models that runs start from, unless they are there.
+
+    Downloads are resumed and checked, and what is whole is kept: the same command goes on where it was. Afterwards runs
+    need no network.
+    """
     choices = [*SUITES, *BENCHMARKS, *families()]
     name = known(name, choices, "benchmark, family or suite")
     rows = [BENCHMARKS[item] for item in SUITES[name].benchmarks] if name in SUITES else benchmarks_named(name)
-    failures = in_pool(list(preparations(rows).values()), jobs)
-    finish(failures)
+    use(data, None)
+    finish(in_pool(list(preparations(rows).values()), jobs))
+    for row in rows:
+        typer.echo(f"{row.name}: ready")
+        if isinstance(row.source, M2D2Source):
+            sizes = pkgutil.resolve_name("benchmarks.m2d2:sizes")(row)
+            table("SPLIT", "LINES", "TOKENS", "BLOCKS", "PAPER'S TOKENS", "RATIO", rows=[
+                (size.name, f"{size.lines:,}", f"{size.tokens:,}", f"{size.blocks:,}",
+                 f"{size.published_tokens:,.0f}" if size.published_tokens else "-",
+                 f"{size.ratio:.3f}" if size.ratio else "-")
+                for size in sizes
+            ])  # fmt: skip
 
 
-def work(runs: list[Run], results: Path, jobs: int | None) -> None:
+@app.command()
+def calibrate(
+    name: Annotated[str, typer.Argument(help="A benchmark of M2D2.")],
+    data: Data = None,
+    device: Device = None,
+) -> None:
+    """Score the untrained model under every joiner of lines beside the paper, which does not say what it used."""
+    row = BENCHMARKS[known(name, [item for item in BENCHMARKS if has_joiner(item)], "benchmark of M2D2")]
+    use(data, device)
+    calibration = pkgutil.resolve_name("benchmarks.calibration")
+    job = Job(f"calibrate {name}", "", (), stage=f"calibrate {name}", kind=name)
+    try:
+        with board([job], workers=1, console=Console(stderr=True)) as shown:
+            shown.started(job)
+            found = calibration.calibrate(row, partial(shown.progressed, job), device or "cuda")
+            shown.succeeded(job, 0.0)
+    except RunError as error:
+        fail(str(error), code=2 if isinstance(error, DataError) else 1)
+    except KeyboardInterrupt:
+        interrupted()
+    joiners = list(dict.fromkeys(one.joiner for one in found))
+    perplexity = {(one.domain, one.joiner): one.perplexity for one in found}
+    published = {one.domain: one.published for one in found}
+    table("DOMAIN", "PAPER", *(joiner.upper() for joiner in joiners), rows=[
+        (domain, published[domain] or "-", *(f"{perplexity[domain, joiner]:.1f}" for joiner in joiners))
+        for domain in row.domains
+    ])  # fmt: skip
+    nearest_joiner = calibration.nearest(found)
+    typer.echo(f"Nearest to the paper, by the mean of |ln(ours / paper's)|: {nearest_joiner}.")
+
+
+def has_joiner(name: str) -> bool:
+    return isinstance(BENCHMARKS[name].source, M2D2Source)
+
+
+def use(data: Path | None, device: str | None) -> None:
+    """Options that hold for this process and for those that it starts."""
+    if device not in (None, "cpu", "cuda"):
+        fail(f"--device {device}: cuda or cpu")
+    if data is not None:
+        os.environ["TRAM_DATA"] = str(data.absolute())
+
+
+def work(runs: list[Run], results: Path, jobs: int | None, execution: Execution) -> None:
     """Make the records of `runs` that are missing; ends the command."""
     pending, failures = [], []
     for item in runs:
@@ -167,12 +302,12 @@ def work(runs: list[Run], results: Path, jobs: int | None) -> None:
             pending.append(item)
             continue
         try:
-            read_record(path)
+            problem = contradiction(read_record(path))
+            if problem is not None:
+                raise RecordError(f"{path}: {problem}. Move or delete it, and run it again.")
         except RecordError as error:
             failures.append(Failure(job_of(item, results), str(error)))
     done_before = len(runs) - len(pending) - len(failures)
-    for failure in failures:
-        say(failure.message)
     if pending:
         try:
             check_folder(results / pending[0].suite)
@@ -180,7 +315,7 @@ def work(runs: list[Run], results: Path, jobs: int | None) -> None:
             fail(str(error), code=1)
         needed = preparations(BENCHMARKS[item.benchmark] for item in pending)
         say(f"{count(len(pending), 'run')} to do, {done_before} done before")
-        failures += in_pool([*needed.values(), *(job_of(item, results, needed) for item in pending)], jobs)
+        failures += in_pool([*needed.values(), *(job_of(item, results, execution, needed) for item in pending)], jobs)
     new = sum(item.path(results).exists() for item in pending)
     typer.echo(f"{results / runs[0].suite}: {count(len(runs), 'run')}, {new} new, {done_before} done before", err=False)
     finish(failures)
@@ -197,19 +332,26 @@ def in_pool(jobs: list[Job], workers: int | None) -> list[Failure]:
 
 
 def preparations(rows: Iterable[Benchmark]) -> dict[str, Job]:
-    """One job for each distinct preparation, by its target."""
+    """One job for each distinct preparation, by its name."""
     return {
-        row.prepare: Job(f"prepare {row.family}", row.prepare, (), stage=f"prepare {row.family}", kind=row.family)
+        preparation(row): Job(preparation(row), row.prepare, (row,), stage=preparation(row), kind=row.family)
         for row in rows
     }
 
 
-def job_of(item: Run, results: Path, preparations: dict[str, Job] | None = None) -> Job:
-    prepared = (preparations or {}).get(BENCHMARKS[item.benchmark].prepare)
+def preparation(row: Benchmark) -> str:
+    """What is prepared for the row: the family's data where packages supply them, else the row's own."""
+    return f"prepare {row.family if row.source is None else row.name}"
+
+
+def job_of(
+    item: Run, results: Path, execution: Execution = Execution(), preparations: dict[str, Job] | None = None
+) -> Job:
+    prepared = (preparations or {}).get(preparation(BENCHMARKS[item.benchmark]))
     return Job(
         name=str(item),
         target="benchmarks.run:execute",
-        args=(item, results),
+        args=(item, results, execution),
         stage=RUNS,
         kind=item.benchmark,
         cost=expected_cost(item),
@@ -226,8 +368,8 @@ def finish(failures: list[Failure]) -> None:
     say(f"\n{count(len(failures), 'job')} failed:")
     for failure in failures:
         say(f"  {failure.job.name}: {failure.message}")
-    say("What is done is kept; the same command takes up the rest.")
-    raise typer.Exit(1)
+    say("What is done is kept. When the cause is mended, the same command takes up the rest.")
+    raise typer.Exit(2 if all(failure.is_data for failure in failures) else 1)
 
 
 def summary(record: Record, results: Path) -> str:
@@ -236,74 +378,9 @@ def summary(record: Record, results: Path) -> str:
     return "\n".join([f"{record.run}: {record.run.path(results)}", *scores])
 
 
-# --------------------------------------------------------------------------------------------------------------- names
-
-
-def fail(message: str, code: int = 2) -> NoReturn:
-    say(f"Error: {message}")
-    raise typer.Exit(code)
-
-
 def interrupted() -> NoReturn:
     say("\nInterrupted. Every finished run is kept, and none is left half written: the same command resumes.")
     raise typer.Exit(INTERRUPTED)
-
-
-def known(name: str, names: Iterable[str], kind: str) -> str:
-    """`name` if it is one of `names`; else the command ends with the nearest of them, and exit code 2."""
-    names = list(names)
-    if name not in names:
-        by_lower = {item.lower(): item for item in names}
-        nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.0)
-        fail(f"no {kind} {name!r}; the nearest is {by_lower[nearest[0]]!r}. `python -m benchmarks list` shows all.")
-    return name
-
-
-def families() -> list[str]:
-    return list(dict.fromkeys(row.family for row in BENCHMARKS.values()))
-
-
-def benchmarks_named(name: str) -> list[Benchmark]:
-    """The benchmark of that name, or all of the family of that name."""
-    known(name, [*BENCHMARKS, *families()], "benchmark")
-    return [row for row in BENCHMARKS.values() if name in (row.name, row.family)]
-
-
-def check_method(method: str, rows: list[Benchmark]) -> None:
-    known(method, PASSES, "method")
-    for row in rows:
-        if method not in methods_of(row):
-            fail(f"{row.name} trains with {row.recipe.base_optimizer}: take that as its plain method, not {method}")
-
-
-def suite_for(row: Benchmark, suite: str | None) -> str:
-    """The named suite, else the first that has the benchmark."""
-    if suite is not None:
-        return known(suite, SUITES, "suite")
-    return next(name for name, item in SUITES.items() if row.name in item.benchmarks)
-
-
-def listed(texts: Iterable[str]) -> list[str]:
-    """Of options that may be repeated, or given once with commas."""
-    return [part.strip() for text in texts for part in text.split(",")]
-
-
-def seeds_named(text: str) -> tuple[int, ...]:
-    try:
-        if ":" in text:
-            first, last = (int(part) for part in text.split(":"))
-            seeds = tuple(range(first, last))
-        else:
-            seeds = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        seeds = ()
-    if not seeds or min(seeds) < 0:
-        fail(f"--seeds {text}: give 0:5 for 0 to 4, one seed, or several as 0,2,4")
-    return seeds
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Expensive things made once: a folder per set of inputs, built aside and renamed into place when whole."""
 
+import glob
 import hashlib
 import inspect
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -38,23 +39,36 @@ def source_digest(*modules: ModuleType) -> str:
 def cached(name: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
     """The folder `<name>-<digest of key>`, made by `build(folder)` if it is not there.
 
-    `key` holds everything that determines the content. Several processes may ask at once: one builds, the others wait.
-    An interrupted build leaves nothing behind that could be taken for a whole one.
+    `key` holds everything that determines the content.
     """
     folder = cache_root() / f"{name}-{digest(key)}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            for abandoned in folder.parent.glob(f"{folder.name}.partial-*"):
-                shutil.rmtree(abandoned)
-            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
-            try:
-                build(partial)
-                (partial / "key.json").write_text(json.dumps(key, indent=1, sort_keys=True, ensure_ascii=False))
-                partial.rename(folder)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+
+    def build_with_key(partial: Path) -> None:
+        build(partial)
+        (partial / "key.json").write_text(json.dumps(key, indent=1, sort_keys=True, ensure_ascii=False))
+
+    built_once(folder, build_with_key)
     return folder
+
+
+def built_once(folder: Path, build: Callable[[Path], None]) -> None:
+    """Make `folder` by `build(partial)`, unless it is there: written beside it and renamed when whole.
+
+    Several processes may ask at once: one builds, the others wait. An interrupted build leaves no `folder`.
+    """
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if folder.is_dir():
+            return
+        for abandoned in folder.parent.glob(f"{glob.escape(folder.name)}.partial-*"):
+            shutil.rmtree(abandoned)
+        partial = folder.with_name(f"{folder.name}.partial-{uuid.uuid4().hex[:8]}")
+        partial.mkdir()
+        try:
+            build(partial)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise

@@ -11,3 +11,7 @@ class NonFiniteError(RunError):
 
 class StorageError(RunError):
     """The results folder cannot take a record."""
+
+
+class DataError(RunError):
+    """Data or a pre-trained model are missing or are not what they should be; the command ends with exit code 2."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from benchmarks.errors import RunError
+from benchmarks.errors import DataError, RunError
 from benchmarks.record import RecordError
 
 ENVIRONMENT = {
@@ -57,6 +57,8 @@ class Failure:
     job: Job
     message: str
     details: str = ""
+    is_data: bool = False
+    """Whether data or models are missing or wrong, which the user has to mend."""
 
 
 class Display(Protocol):
@@ -208,7 +210,7 @@ def _work(connection: Connection, log: Path) -> None:
             target(*job.args, _throttled(connection))
             connection.send(("succeeded", time.perf_counter() - started))
         except (RunError, RecordError) as error:
-            connection.send(("failed", str(error), ""))
+            connection.send(("failed", str(error), "", isinstance(error, DataError)))
         except BaseException as error:
             connection.send(("failed", f"{type(error).__name__}: {error}", traceback.format_exc()))
 

@@ -3,53 +3,111 @@
 import json
 import math
 import pkgutil
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
+from benchmarks.bound import ByValidation
+from benchmarks.checkpoint import Checkpoints, checkpoint_folder, first_difference
+from benchmarks.contradiction import contradiction
 from benchmarks.environment import environment, peak_memory_bytes, reset_peak_memory
 from benchmarks.errors import NonFiniteError
 from benchmarks.evaluation import evaluate
-from benchmarks.record import Passes, Record, Run, Seconds, StepStatistics, read_record
-from benchmarks.registry import BENCHMARKS, Recipe
+from benchmarks.execution import Execution
+from benchmarks.machine import check_machine, device_for, machine
+from benchmarks.methods import Resolved, resolve
+from benchmarks.precision import autocast, used_precision
+from benchmarks.processes import joined
+from benchmarks.record import Passes, Record, RecordError, Run, Seconds, StepStatistics, read_record
+from benchmarks.registry import BENCHMARKS, ZERO_SHOT
+from benchmarks.row import Benchmark, Recipe
+from benchmarks.stopping import stop_requests
 from benchmarks.storage import check_folder, save
 from benchmarks.task import Report, Task
 from benchmarks.training import Training, lr_factor, train
-from tram import METHODS
+from benchmarks.variants import UnknownMethodError
+
+VALIDATIONS = 10
+"""Of a run whose bound asks the validation set, where the recipe itself never does."""
 
 
-def execute(run: Run, results: Path, report: Report) -> Record:
-    """The record of `run` below `results`: read if it is there, else made.
+def execute(run: Run, results: Path, execution: Execution, report: Report) -> Record:
+    """The record of `run` below `results`: read if it is there, else made, from its newest checkpoint if it has one.
 
     Raises RecordError if there is a file that is not a valid record of this run: it is neither counted as done nor
-    overwritten. Raises StorageError before anything is computed if the folder cannot take the record, and
-    NonFiniteError, leaving no record, if the loss or a metric becomes NaN or infinite.
+    overwritten. Raises RunError before anything is computed if this machine cannot carry it out or the folder cannot
+    take the record; NonFiniteError, leaving no record, if the loss or a metric becomes NaN or infinite; StoppedError,
+    leaving a checkpoint, if a signal asks for it.
     """
     path = run.path(results)
+    row, resolved = BENCHMARKS[run.benchmark], resolve(run.method)
+    recipe = recipe_of(run, resolved, execution)
     if path.exists():
-        return read_record(path)
+        return checked(read_record(path), path)
     check_folder(path.parent)
-    benchmark, method = BENCHMARKS[run.benchmark], METHODS[run.method]
+    device = device_for(row, execution)
+    check_machine(row, recipe, resolved.method, execution, machine(device, row.name), path.parent)
     # The last bits of a sum depend on how many threads share it.
     torch.set_num_threads(1)
+    with joined(execution.processes, device.type == "cuda"):
+        record, curve = _made(run, row, recipe, resolved, device, execution, path, report)
+    if execution.processes.is_first:
+        save(record, curve, results)
+        shutil.rmtree(checkpoint_folder(path), ignore_errors=True)
+    return record
 
+
+def recipe_of(run: Run, resolved: Resolved, execution: Execution) -> Recipe:
+    """The row's recipe as this run carries it out."""
+    recipe = execution.fitted(BENCHMARKS[run.benchmark].recipe)
+    if run.method == ZERO_SHOT:
+        return replace(recipe, steps=0)
+    asks = any(isinstance(bound, ByValidation) for bound in (resolved.scale, resolved.maximum))
+    if asks and recipe.evaluation_every is None:
+        return replace(recipe, evaluation_every=max(1, recipe.steps // VALIDATIONS))
+    return recipe
+
+
+def _made(
+    run: Run,
+    row: Benchmark,
+    recipe: Recipe,
+    resolved: Resolved,
+    device: torch.device,
+    execution: Execution,
+    path: Path,
+    report: Report,
+) -> tuple[Record, str]:
+    """The run itself, in every process of it: its record and the lines of its curve."""
     started = time.perf_counter()
-    pkgutil.resolve_name(benchmark.prepare)(report)
-    torch.manual_seed(run.seed)
-    task: Task = pkgutil.resolve_name(benchmark.task)(run.seed)
+    task = _task(run, row, recipe, device, execution, report)
     prepared = time.perf_counter()
-
-    device = next(task.model.parameters()).device
+    checkpoints = Checkpoints(
+        checkpoint_folder(path), _identity(run, recipe, resolved, task, execution), execution.processes
+    )
     reset_peak_memory(device)
     try:
-        training = train(task, benchmark.recipe, method, run.seed, report)
+        with stop_requests() as stop:
+            training = train(
+                task,
+                recipe,
+                resolved,
+                run.seed,
+                report,
+                execution=execution,
+                checkpoints=checkpoints,
+                stop=stop,
+                metric=row.metric,
+            )
         trained = time.perf_counter()
-        metrics = evaluate(task, benchmark.metric, benchmark.recipe.evaluation_batch_size, report)
+        metrics = evaluate(task, row.metric, recipe.evaluation_batch_size, report, execution) | dict(training.stages)
         _check_finite(metrics)
     except NonFiniteError as error:
         raise NonFiniteError(
@@ -57,8 +115,8 @@ def execute(run: Run, results: Path, report: Report) -> Record:
         ) from error
     record = Record(
         **asdict(run),
-        method_fields=described(method),
-        recipe={name: described(value) for name, value in asdict(benchmark.recipe).items()},
+        method_fields=method_fields(resolved),
+        recipe={name: described(value) for name, value in asdict(recipe).items()},
         metrics=metrics,
         distance=step_statistics(training.curves.get("distance")),
         perturbation_norm=step_statistics(training.curves.get("perturbation_norm")),
@@ -68,10 +126,63 @@ def execute(run: Run, results: Path, report: Report) -> Record:
         seconds=Seconds(prepare=prepared - started, train=training.seconds, evaluate=time.perf_counter() - trained),
         peak_memory_bytes=peak_memory_bytes(device),
         revisions=dict(task.revisions),
-        environment=environment(device),
+        environment=environment(device)
+        | {
+            "precision": used_precision(recipe.precision, device),
+            "processes": execution.processes.count,
+            "parallel": execution.processes.parallel if execution.processes.are_many else None,
+            "resumed": training.resumed,
+        },
     )
-    save(record, curve_lines(training, benchmark.recipe), results)
+    return record, curve_lines(training, recipe)
+
+
+def _task(run: Run, row: Benchmark, recipe: Recipe, device: torch.device, execution: Execution, report: Report) -> Task:
+    """What `run` trains, on its device. One process prepares what is missing; the others wait for it."""
+    prepare = pkgutil.resolve_name(row.prepare)
+    if execution.processes.are_many:
+        if execution.processes.is_first:
+            prepare(row, report)
+        dist.barrier()
+    prepare(row, report)
+    torch.manual_seed(run.seed)
+    task: Task = pkgutil.resolve_name(row.task)(row, run.seed)
+    task.model.to(device)
+    return replace(task, forward=autocast(task.forward, device, recipe.precision))
+
+
+def _identity(run: Run, recipe: Recipe, resolved: Resolved, task: Task, execution: Execution) -> dict[str, Any]:
+    """What has to be the same for a checkpoint to be taken up."""
+    return {
+        "run": str(run),
+        "method": repr(resolved),
+        "recipe": {name: repr(value) for name, value in asdict(recipe).items() if name not in ("checkpoint_every",)},
+        "revisions": dict(task.revisions),
+        "processes": execution.processes.count,
+        "parallel": execution.processes.parallel,
+    }
+
+
+def checked(record: Record, path: Path) -> Record:
+    """`record` if it is what its run would write now. Raises RecordError that names the first difference."""
+    problem = contradiction(record)
+    if problem is None:
+        try:
+            resolved = resolve(record.method)
+        except UnknownMethodError as error:
+            raise RecordError(f"{path}: {error}. Move or delete it.") from error
+        difference = first_difference(record.method_fields, method_fields(resolved))
+        if difference is not None:
+            problem = f"its method has {difference[0]} = {difference[1]}, and {record.method} has {difference[2]}"
+    if problem is not None:
+        raise RecordError(f"{path}: {problem}. Move or delete it, and run it again.")
     return record
+
+
+def method_fields(resolved: Resolved) -> dict[str, Any]:
+    """A method's fields, and what moves its scale or maximum, if anything does."""
+    moving = {"moving_scale": resolved.scale, "moving_maximum": resolved.maximum}
+    return described(resolved.method) | {name: described(bound) for name, bound in moving.items() if bound is not None}
 
 
 def _check_finite(metrics: Mapping[str, float]) -> None:
@@ -111,10 +222,12 @@ def curve_lines(training: Training, recipe: Recipe) -> str:
     A value that is not finite (the distance of a degenerate step) is null.
     """
     lines = []
-    for step in range(1, recipe.steps + 1):
+    for step in range(1, len(training.curves.get("loss", [])) + 1):
         values = {name: curve[step - 1] for name, curve in training.curves.items()}
         if step in training.validation_nll:
             values["validation_nll"] = training.validation_nll[step]
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        lines.append(json.dumps({"step": step, "lr": recipe.lr * lr_factor(recipe, step - 1), **finite}) + "\n")
+        lines.append(
+            json.dumps({"step": step, "lr": recipe.lr * lr_factor(recipe, (step - 1) % recipe.steps), **finite}) + "\n"
+        )
     return "".join(lines)

@@ -52,14 +52,19 @@ class Task:
 
     `test` maps each domain, as the tables print it, to its examples; the training domain comes first.
     Classification batches carry `labels` (examples,), language-model batches `input_ids` (blocks, tokens).
-    `revisions` names, for the record, what the data and the model were made from (versions, checksums).
+    `sequence` maps further domains to the examples that are trained on after `train`, one domain after the other.
+    `validation` is None where there is no such set; selection then cannot use it. Where `augmented`, `train` is asked
+    for item `epoch * len(train) + index`, so that it can change the example anew in every epoch, as a function of that
+    number alone. `revisions` names, for the record, what the data and the model were made from (versions, checksums).
     """
 
     model: nn.Module
     forward: Forward
     train: Dataset[Any]
-    validation: Dataset[Any]
+    validation: Dataset[Any] | None
     test: Mapping[str, Dataset[Any]]
+    sequence: Mapping[str, Dataset[Any]] = field(default_factory=dict)
     input_module: nn.Module | None = None
     collate: Callable[[Any], Batch] = already_batched
+    augmented: bool = False
     revisions: Mapping[str, str] = field(default_factory=dict)

@@ -288,7 +288,10 @@ FOLDERS = {
     "tram": (("tram",), ()),
     "benchmarks": (("tram", "benchmarks"), ("bench",)),
     "slurm": (("benchmarks", "slurm"), ("bench",)),
-    "analysis": (("analysis", "benchmarks.record", "benchmarks.registry"), ("bench",)),
+    "analysis": (
+        ("analysis", *(f"benchmarks.{name}" for name in ("record", "registry", "row", "contradiction"))),
+        ("bench",),
+    ),
     "tests": (("tram", "benchmarks", "slurm", "analysis", "tests"), ("bench", "dev")),
     ".ci": ((), ()),
 }

@@ -3,6 +3,7 @@
 from tram.divergences import L2, MMD, ForwardKL, Renyi, ReverseKL, SymmetricKL, distance
 from tram.estimator import TRAM
 from tram.geometry import Adaptive, Euclidean, Fisher, Released
+from tram.kept_logits import KeptLogits
 from tram.methods import METHODS, Ascent, Method, Passes, TrustRegion
 from tram.optimizer import TRAMOptimizer
 from tram.references import NoisyInput, PastWeights
@@ -18,6 +19,7 @@ __all__ = [
     "Euclidean",
     "Fisher",
     "ForwardKL",
+    "KeptLogits",
     "Method",
     "NoisyInput",
     "Passes",

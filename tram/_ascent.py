@@ -1,5 +1,6 @@
 """The ascent: theta <- theta + epsilon over lists of tensors, decided wholly on the device."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,12 +20,18 @@ class Ascended(NamedTuple):
 
 @torch.no_grad()
 def ascend_(
-    geometry: Geometry, params: list[Tensor], grads: list[Tensor], fisher: list[Tensor], radius: Tensor
+    geometry: Geometry,
+    params: list[Tensor],
+    grads: list[Tensor],
+    fisher: list[Tensor],
+    radius: Tensor,
+    sum_over_shards: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> Ascended:
     """Move `params` by epsilon = radius * dual / sqrt(<g, dual>), one norm over all of them.
 
     epsilon is 0 where the radius or the norm is 0 or not finite. `grads` are overwritten; `fisher` holds the gradients
-    whose squares are the Fisher information, `grads` itself unless they have a pass of their own.
+    whose squares are the Fisher information, `grads` itself unless they have a pass of their own. Where the tensors are
+    shards, `sum_over_shards` makes a sum over them one over the whole tensors.
     """
     device = params[0].device
     groups = alike(params, grads)
@@ -34,7 +41,7 @@ def ascend_(
         dual, square = dual_and_square_norm(geometry, _pick(params, group), _pick(grads, group), _pick(fisher, group))
         duals.append(dual)
         squares.append(square.to(device))
-    norm = torch.stack(squares).sum().sqrt()
+    norm = sum_over_shards(torch.stack(squares).sum()).sqrt()
     radius = radius.to(device)
     sound = radius.isfinite() & norm.isfinite() & (radius > 0) & (norm > 0)
     lengths: list[Tensor] = []
@@ -45,7 +52,7 @@ def ascend_(
             tensor.masked_fill_(~sound.to(tensor.device), 0.0)
         torch._foreach_add_(_pick(params, group), epsilon)
         lengths += [length.to(device) for length in _norms(epsilon)]
-    return Ascended(norm, torch.stack(lengths).square().sum().sqrt(), ~sound)
+    return Ascended(norm, sum_over_shards(torch.stack(lengths).square().sum()).sqrt(), ~sound)
 
 
 def _pick(tensors: list[Tensor], indices: list[int]) -> list[Tensor]:

@@ -53,6 +53,11 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def normalises_by_batch(model: nn.Module) -> bool:
+    """Whether an example's output depends on the others in its batch."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+
+
 def random_state(devices: Iterable[torch.device]) -> RandomState:
     """The states of the global generators of these devices and of the CPU."""
     state = {torch.device("cpu"): torch.get_rng_state()}

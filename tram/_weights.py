@@ -6,11 +6,28 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
-    """Every trainable parameter once, by its first name: a tied weight is one parameter."""
-    return {name: param for name, param in model.named_parameters() if param.requires_grad}
+    """Every trainable parameter once, by its first name in the unwrapped model: a tied weight is one parameter."""
+    return {name: param for name, param in _unwrapped(model).named_parameters() if param.requires_grad}
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model without data parallelism and torch.compile, which would prefix the names of parameters."""
+    if isinstance(model, DistributedDataParallel | nn.DataParallel):
+        return _unwrapped(model.module)
+    inner = getattr(model, "_orig_mod", None)
+    return _unwrapped(inner) if isinstance(inner, nn.Module) else model
+
+
+@torch.no_grad()
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor: its shard of a DTensor, in place, or else the tensor, dense."""
+    if hasattr(tensor, "to_local"):
+        tensor = tensor.to_local()
+    return tensor.to_dense() if tensor.is_sparse else tensor
 
 
 def copies(params: Sequence[Tensor]) -> list[Tensor]:

@@ -20,26 +20,23 @@ import torch
 from torch import Tensor, nn
 
 from tram._ascent import ascend_
-from tram._checks import nearest
+from tram._checks import is_number, nearest, one_of
+from tram._forward import Forward, ReferenceLogits, outputs_of
 from tram._modes import (
     RandomState,
     dropout_off,
     frozen_statistics,
     isolated_randomness,
+    normalises_by_batch,
     random_state,
     set_random_state,
 )
 from tram._noise import InputNoise, find_input_module
-from tram._weights import alike, copies, swapped, trainable
+from tram._parallel import Processes, Sync, find_processes
+from tram._weights import alike, copies, local, swapped, trainable
 from tram.divergences import distance
-from tram.methods import METHODS, Ascent, Method
+from tram.methods import METHODS, Ascent, Method, TrustRegion
 from tram.references import NoisyInput, PastWeights
-
-Forward = Callable[[Any], tuple[Any, ...]]
-"""forward(batch) -> (loss, logits) or (loss, logits, mask).
-
-loss: a scalar tensor, the mean over the batch; logits: (batch, [tokens,] classes), which trust regions compare;
-mask: (batch, [tokens]), False where a prediction does not count in d."""
 
 
 @dataclass
@@ -47,6 +44,8 @@ class _Batch:
     """What a step remembers of its micro-batches, in their order."""
 
     index: int = 0
+    begun: bool = False
+    distance_is_agreed: bool = False
     backed_up: bool = False
     losses: list[Tensor] = field(default_factory=list)
     distances: list[Tensor] = field(default_factory=list)
@@ -68,6 +67,16 @@ class TRAM:
     training. `seed` determines the noise. Freeze parameters, and give them device and dtype, before the first step.
     `model` must hold every parameter that the loss trains: others would add up the gradients of both passes.
 
+    Several processes: `model` is the wrapped one, DistributedDataParallel(...) or fully_shard(...). With sync="global"
+    g and d are averaged over them, and the result is that of one process with the whole batch; with sync="local"
+    (DistributedDataParallel only) each perturbs by its own g and d, and the gradients at the perturbed weights are
+    averaged: m-sharpness.
+
+    `reference_logits` saves the reference's forward where the reference is the weights of the first step, without
+    dropout (TRAM-pre), and its logits were kept: see `KeptLogits` and `ReferenceLogits`.
+
+    `scale` and `maximum`, at first those of the method's trust region, may be set between steps: a bound that moves.
+
     After a step, on the device and without waiting for it:
 
     distance          d of the last step, the trust region's distance times its scale (nats for KL); None without one
@@ -84,10 +93,15 @@ class TRAM:
         *,
         input_module: nn.Module | None = None,
         scaler: torch.amp.GradScaler | None = None,
+        sync: Sync = "global",
+        reference_logits: ReferenceLogits | None = None,
         seed: int = 0,
     ) -> None:
+        one_of("TRAM", "sync", sync, Sync)
         self.model = model
         self.method = _resolve(method)
+        self.sync = sync
+        self.reference_logits = reference_logits
         self.scaler = scaler
         self.seed = seed
         self.steps = 0
@@ -98,10 +112,20 @@ class TRAM:
         self.degenerate_steps: Tensor | None = None
         if input_module is not None and not isinstance(input_module, nn.Module):
             raise TypeError(f"input_module must be a module, as model.embedding is, not {input_module!r}")
+        if reference_logits is not None and not _never_changes(self.method):
+            raise ValueError(
+                "reference_logits are those of weights that never change and see no dropout: they need a trust region "
+                f'with PastWeights(decay=1, dropout="off"), as TRAM-pre has, and this is {self.method}'
+            )
+        region = self.method.trust_region
+        self._scale = None if region is None else region.scale
+        self._maximum = None if region is None else region.maximum
         self._noise: InputNoise | None = None
         if self.method.needs_input_module:
             self._noise = InputNoise(find_input_module(model) if input_module is None else input_module)
+        self._processes = Processes()
         self._params: dict[str, Tensor] = {}
+        self._weights: list[Tensor] = []  # of each parameter, what this process holds: all of it, or its shard
         self._layout: list[object] = []
         self._devices: list[torch.device] = []
         self._reference: list[Tensor] = []
@@ -112,6 +136,37 @@ class TRAM:
     def __repr__(self) -> str:
         return f"TRAM({type(self.model).__name__}, {self.method})"
 
+    # ---------------------------------------------------------------------------------------- a bound that may move
+
+    @property
+    def scale(self) -> float | None:
+        """What the divergence is multiplied by to be d; None without a trust region. May be set between steps."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._region_to_bound("scale")
+        if not is_number(value) or value <= 0:
+            raise ValueError(f"tram.scale must be a number > 0: {value!r}")
+        self._scale = value
+
+    @property
+    def maximum(self) -> float | None:
+        """Where d is cut off as a radius, None for nowhere or without a trust region. May be set between steps."""
+        return self._maximum
+
+    @maximum.setter
+    def maximum(self, value: float | None) -> None:
+        floor = self._region_to_bound("maximum").floor
+        if value is not None and not (is_number(value) and value >= floor):
+            raise ValueError(f"tram.maximum must be None or a number >= the trust region's floor, {floor}: {value!r}")
+        self._maximum = value
+
+    def _region_to_bound(self, name: str) -> TrustRegion:
+        if self.method.trust_region is None:
+            raise ValueError(f"tram.{name} bounds the d of a trust region, and this method has none: {self.method}")
+        return self.method.trust_region
+
     # ------------------------------------------------------------------------------------------------ one whole step
 
     def backward(self, forward: Forward, *micro_batches: Any) -> Tensor:
@@ -119,6 +174,9 @@ class TRAM:
 
         Several micro-batches are one batch: the gradient is that of the mean of their losses. The weights are
         bit-identical afterwards, also if a pass raises. Raises ValueError on leftover gradients.
+
+        Of several processes each gives its own part of the batch, in as many micro-batches as the others, and gets the
+        loss of its own part. Replicas exchange gradients once a pass, shards once a micro-batch.
         """
         if not micro_batches:
             raise ValueError("backward(forward, *micro_batches) needs at least one batch")
@@ -136,9 +194,13 @@ class TRAM:
         return loss
 
     def _pass(self, objective: Callable[[Any], Tensor], micro_batches: tuple[Any, ...]) -> None:
-        for batch in micro_batches:
-            loss = objective(batch) / len(micro_batches)
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self._begin()
+        last = len(micro_batches) - 1
+        for index, batch in enumerate(micro_batches):
+            alone = index < last or self._keeps_gradients_to_itself
+            with self._processes.unsynchronised() if alone else nullcontext():
+                loss = objective(batch) / len(micro_batches)
+                (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
     # ----------------------------------------------------------------------- the parts, for loops that own their passes
 
@@ -153,10 +215,9 @@ class TRAM:
         def regularised(batch: Any) -> Tensor:
             if self._perturbed:
                 return self._second_pass_loss(forward, batch)
-            if self._batch.index == 0:
-                self._start()
-                self._refuse_leftover_gradients()
-            return self._first_pass_loss(forward, batch)
+            self._begin()
+            with self._processes.unsynchronised() if self._keeps_gradients_to_itself else nullcontext():
+                return self._first_pass_loss(forward, batch)
 
         return regularised
 
@@ -172,11 +233,12 @@ class TRAM:
             raise RuntimeError("perturbed() needs a first pass: call objective(batch) and its backward() before it")
         first_pass, self._batch.index = self._batch.index, 0
         outside = random_state(self._devices)
+        self._agree_on_distance()
         self._back_up()
         try:
             self._perturbed = True
             self._ascend()
-            torch.clear_autocast_cache()
+            self._forget_derived_weights()
             with frozen_statistics(self.model):
                 yield
             if self._batch.index != first_pass:
@@ -185,8 +247,8 @@ class TRAM:
                 )
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(list(self._params.values()), self._backup)
-            torch.clear_autocast_cache()
+                torch._foreach_copy_(self._weights, self._backup)
+            self._forget_derived_weights()
             set_random_state(outside)
             self._perturbed = False
 
@@ -202,27 +264,36 @@ class TRAM:
         theta now, and the next step's d is 0.
         """
         self._batch = _Batch()
+        self._processes.recover()
 
     def advance(self) -> None:
         """End the step: reference <- lerp(reference, theta, 1 - decay), before the base optimizer moves theta."""
         if self._batch.index == 0:
             raise RuntimeError("advance() ends a step, and none was begun: call objective(batch) before it")
+        self._agree_on_distance()
         reference = self._past_weights
         # A previous-step reference that was this step's backup holds theta already.
         is_backup = self._shares_backup and self._batch.backed_up
         if reference is not None and reference.decay < 1 and not is_backup:
             with torch.no_grad():
-                torch._foreach_lerp_(self._reference, list(self._params.values()), 1 - reference.decay)
+                torch._foreach_lerp_(self._reference, self._weights, 1 - reference.decay)
         self.steps += 1
         self._batch = _Batch()
 
     # ------------------------------------------------------------------------------------------------------- resuming
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs: step count, seed, counters, and `reference.<parameter>` tensors."""
+        """All that a resumed run needs: step count, seed, bound, counters, and `reference.<parameter>` tensors.
+
+        Of a sharded model these are this process's shards, and each process saves and loads its own state.
+        """
         state: dict[str, Any] = {"method": repr(self.method), "seed": self.seed, "steps": self.steps}
         if self.degenerate_steps is not None:
             state["degenerate_steps"] = self.degenerate_steps.clone()
+        if self.method.trust_region is not None:
+            state["scale"], state["maximum"] = self.scale, self.maximum
+        if self._reference and self._processes.shard is not None:
+            state["shard"] = self._processes.shard
         for name, tensor in zip(self._params, self._reference, strict=False):
             state[f"reference.{name}"] = tensor.clone()
         return state
@@ -239,13 +310,21 @@ class TRAM:
         self._start()
         stored = {key.removeprefix("reference."): value for key, value in state.items() if key.startswith("reference.")}
         if stored or state["steps"] > 0:
-            expected = {name: param.shape for name, param in self._params.items()} if self._past_weights else {}
+            here = self._processes.shard if self._reference else None
+            if state.get("shard") != here:
+                raise ValueError(
+                    f"the state's reference is of shard {state.get('shard', '0 of 1')}, and this process holds shard "
+                    f"{here or '0 of 1'}: load what the process of the same rank saved, among as many processes"
+                )
+            expected = dict(zip(self._params, [tensor.shape for tensor in self._reference], strict=False))
             if expected != {name: value.shape for name, value in stored.items()}:
                 different = sorted(set(expected) ^ set(stored)) or "shapes"
                 raise ValueError(f"the state's reference does not fit the model's trainable parameters: {different}")
             for tensor, name in zip(self._reference, self._params, strict=False):
                 tensor.copy_(stored[name])
         self.seed, self.steps = state["seed"], state["steps"]
+        if "scale" in state:
+            self.scale, self.maximum = state["scale"], state["maximum"]
         if "degenerate_steps" in state:
             self.degenerate_steps = state["degenerate_steps"].to(self._devices[0], copy=True)
 
@@ -258,7 +337,7 @@ class TRAM:
         if method.ascent is not None and method.ascent.fisher_gradient == "separate":
             self._accumulate_fisher_gradient(forward, batch, state)
         with self._ascent_noise():
-            loss, logits, mask = _outputs(forward(batch))
+            loss, logits, mask = outputs_of(forward(batch))
         objective = loss
         if region is not None:
             if past is None:
@@ -288,7 +367,7 @@ class TRAM:
             )
         state, region = self._batch.random_states[self._batch.index], self.method.trust_region
         set_random_state(state)
-        loss, logits, mask = _outputs(forward(batch))
+        loss, logits, mask = outputs_of(forward(batch))
         if region is not None and self.method.penalty > 0:
             if isinstance(region.reference, NoisyInput):
                 reference = self._noisy_logits(forward, batch, state, region.reference)
@@ -300,25 +379,37 @@ class TRAM:
 
     def _past_logits(self, forward: Forward, batch: Any, state: RandomState) -> Tensor:
         assert self._past_weights is not None
+        kept = None if self.reference_logits is None else self.reference_logits(batch)
+        if kept is not None:
+            return kept
+        if self.reference_logits is not None and normalises_by_batch(self.model):
+            raise ValueError(
+                "reference_logits are those of one example, and with BatchNorm in training mode they depend on its "
+                "whole batch: put those layers into evaluation mode, or leave reference_logits out"
+            )
         try:
-            with swapped(list(self._params.values()), self._reference), torch.no_grad():
-                torch.clear_autocast_cache()
-                return self._reference_logits(forward, batch, state, self._past_weights)
+            with swapped(self._weights, self._reference), torch.no_grad():
+                self._forget_derived_weights()
+                logits = self._forward_of_reference(forward, batch, state, self._past_weights)
         finally:
-            torch.clear_autocast_cache()
+            self._forget_derived_weights()
+        if (keep := getattr(self.reference_logits, "keep", None)) is not None:
+            keep(batch, logits)
+        return logits
 
     def _noisy_logits(self, forward: Forward, batch: Any, state: RandomState, noise: NoisyInput) -> Tensor:
         assert self._noise is not None
         with self._noise.added(noise, self._derived_seed("noise")):
-            return self._reference_logits(forward, batch, state, noise)
+            return self._forward_of_reference(forward, batch, state, noise)
 
-    def _reference_logits(
+    def _forward_of_reference(
         self, forward: Forward, batch: Any, state: RandomState, reference: PastWeights | NoisyInput
     ) -> Tensor:
         start = self._derived_seed("dropout") if reference.dropout == "fresh" else state
         mode = dropout_off(self.model) if reference.dropout == "off" else nullcontext()
-        with mode, frozen_statistics(self.model), isolated_randomness(self._devices, start):
-            logits = _outputs(forward(batch))[1]
+        beside = nullcontext() if torch.is_grad_enabled() else self._processes.unnoticed()
+        with beside, mode, frozen_statistics(self.model), isolated_randomness(self._devices, start):
+            logits = outputs_of(forward(batch))[1]
         if not isinstance(logits, Tensor):
             raise TypeError(
                 f"this method compares logits, and forward(batch) returned {type(logits).__name__} in their place"
@@ -328,7 +419,14 @@ class TRAM:
     def _distance(self, reference: Tensor, current: Tensor, mask: Tensor | None) -> Tensor:
         region = self.method.trust_region
         assert region is not None
-        return region.scale * distance(region.divergence, reference, current, mask, region.reduction)
+        assert self.scale is not None
+        return self.scale * distance(region.divergence, reference.to(current.device), current, mask, region.reduction)
+
+    def _agree_on_distance(self) -> None:
+        """The mean of all processes' distances, once a step, before it is a radius."""
+        if self._batch.distances and not self._batch.distance_is_agreed:
+            self.distance = self._processes.mean(torch.stack(self._batch.distances).mean())
+            self._batch.distance_is_agreed = True
 
     def _ascent_noise(self) -> Any:
         if not self.method.sees_noise_first:
@@ -343,19 +441,19 @@ class TRAM:
         assert self._noise is not None
         assert self.method.ascent is not None
         noise = NoisyInput(self.method.ascent.noise_std, self.method.ascent.noise_relative)
-        params = list(self._params.values())
         with (
+            self._processes.unnoticed(),
             self._noise.added(noise, self._derived_seed("noise")),
             frozen_statistics(self.model),
             isolated_randomness(self._devices, state),
         ):
-            loss = _outputs(forward(batch))[0]
+            loss = outputs_of(forward(batch))[0]
             loss = loss if self.scaler is None else self.scaler.scale(loss)
-            grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+            grads = self._processes.gradients(loss, list(self._params.values()))
         if self._batch.fisher_gradient:
-            torch._foreach_add_(self._batch.fisher_gradient, list(grads))
+            torch._foreach_add_(self._batch.fisher_gradient, grads)
         else:
-            self._batch.fisher_gradient = list(grads)
+            self._batch.fisher_gradient = grads
 
     # --------------------------------------------------------------------------------------------------------- ascent
 
@@ -368,16 +466,17 @@ class TRAM:
             raise RuntimeError(
                 "no parameter has a gradient after the first pass: differentiate what objective() returns"
             )
-        params = [list(self._params.values())[index] for index in moved]
-        grads = [_dense(param.grad) for param in params]
+        params = [self._weights[index] for index in moved]
+        grads = [local(param.grad) for param in self._params.values() if param.grad is not None]
         self._unscale(grads)
         fisher = [self._batch.fisher_gradient[index] for index in moved] if self._batch.fisher_gradient else grads
         if self._batch.fisher_gradient:
             self._unscale(fisher)
             torch._foreach_div_(fisher, len(self._batch.losses))
+            self._processes.average_(fisher)
         self.radius = self._radius(ascent, params[0])
         self.gradient_norm, self.perturbation_norm, degenerate = ascend_(
-            ascent.geometry, params, grads, fisher, self.radius
+            ascent.geometry, params, grads, fisher, self.radius, self._processes.sum_over_shards
         )
         self.degenerate_steps = degenerate + (0 if self.degenerate_steps is None else self.degenerate_steps)
         for param in self._params.values():
@@ -391,7 +490,7 @@ class TRAM:
         region = self.method.trust_region
         assert region is not None
         assert self.distance is not None
-        return self.distance.clamp(min=region.floor, max=region.maximum)
+        return self.distance.clamp(min=region.floor, max=self.maximum)
 
     @torch.no_grad()
     def _unscale(self, grads: list[Tensor]) -> None:
@@ -404,14 +503,13 @@ class TRAM:
     @torch.no_grad()
     def _back_up(self) -> None:
         self._batch.backed_up = True
-        params = list(self._params.values())
         if self._backup:
-            torch._foreach_copy_(self._backup, params)
+            torch._foreach_copy_(self._backup, self._weights)
         elif self._shares_backup:
             self._backup = self._reference
-            torch._foreach_copy_(self._backup, params)
+            torch._foreach_copy_(self._backup, self._weights)
         else:
-            self._backup = copies(params)
+            self._backup = copies(self._weights)
 
     # ---------------------------------------------------------------------------------------------------------- state
 
@@ -424,9 +522,34 @@ class TRAM:
     def _shares_backup(self) -> bool:
         return self._past_weights is not None and self._past_weights.decay == 0 and self.method.ascent is not None
 
+    @property
+    def _keeps_gradients_to_itself(self) -> bool:
+        """Whether the gradients of the present pass are this process's own: those that it alone ascends by."""
+        return self.sync == "local" and self.method.ascent is not None and not self._perturbed
+
+    def _forget_derived_weights(self) -> None:
+        """What was made of weights that have moved since: autocast's half-precision copies, FSDP's gathered ones."""
+        torch.clear_autocast_cache()
+        self._processes.reshard()
+
+    def _begin(self) -> None:
+        """Begin a step, if none is under way."""
+        if not self._batch.begun:
+            self._start()
+            self._refuse_leftover_gradients()
+            self._batch.begun = True
+
     def _start(self) -> None:
         """Find the trainable parameters, and at the first step keep theta_0: as late as that, so that the model may be
         loaded, moved to its device and sharded after TRAM was made."""
+        if not self._params:
+            self._processes = find_processes(self.model, self.sync)
+            if self.reference_logits is not None and self._processes.sharded:
+                raise ValueError(
+                    "reference_logits let a process leave out a forward that the others make, and every forward of a "
+                    "sharded model needs all of them: leave reference_logits out, or use DistributedDataParallel"
+                )
+        self._processes.reshard()
         found = trainable(self.model)
         if not found:
             raise ValueError("the model has no trainable parameter")
@@ -436,12 +559,13 @@ class TRAM:
             # Also those of frozen parameters: dropout draws random numbers there too.
             self._devices = list(dict.fromkeys(param.device for param in self.model.parameters()))
             if self._past_weights is not None:
-                self._reference = copies(list(found.values()))
+                self._reference = copies([local(param) for param in found.values()])
         elif layout != self._layout:
             raise ValueError(
                 "the trainable parameters, their dtype or their device have changed since the first step: "
                 "make a new TRAM(...)"
             )
+        self._weights = [local(param) for param in found.values()]
 
     def _refuse_leftover_gradients(self) -> None:
         leftover = [name for name, param in self._params.items() if param.grad is not None]
@@ -469,16 +593,6 @@ def _resolve(method: str | Method) -> Method:
     raise ValueError(f"no method {method!r}; the nearest is {nearest(method, METHODS)!r}, all are {', '.join(METHODS)}")
 
 
-def _outputs(outputs: Any) -> tuple[Tensor, Any, Tensor | None]:
-    if not isinstance(outputs, tuple) or len(outputs) not in (2, 3) or not isinstance(outputs[0], Tensor):
-        raise TypeError(
-            f"forward(batch) must return (loss, logits) or (loss, logits, mask), not {type(outputs).__name__}"
-        )
-    if outputs[0].dim() != 0:
-        raise TypeError(f"the first that forward(batch) returns must be a scalar loss, not {tuple(outputs[0].shape)}")
-    return outputs[0], outputs[1], outputs[2] if len(outputs) == 3 else None
-
-
-def _dense(grad: Tensor | None) -> Tensor:
-    assert grad is not None
-    return grad.to_dense() if grad.is_sparse else grad
+def _never_changes(method: Method) -> bool:
+    """Whether the trust region's reference always gives an example the same logits."""
+    return method.trust_region is not None and method.trust_region.reference == PastWeights(decay=1, dropout="off")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tram._parallel import Sync
 from tram.estimator import TRAM
 from tram.methods import Method
 
@@ -20,15 +21,22 @@ class TRAMTrainerMixin:
 
     Gradient accumulation, clipping, mixed precision, label smoothing and schedules are untouched: at the last
     micro-batch of an update the mixin makes the second pass over all of them. d, the radius and the norm of epsilon
-    are logged with the loss. Checkpoints hold `tram.pt` beside the optimizer's state.
+    are logged with the loss. Checkpoints hold `tram.pt` beside the optimizer's state, and for a sharded model one such
+    file of every process. `sync` says what several processes share, as for `TRAM`.
     """
 
     def __init__(
-        self, *args: Any, method: str | Method = "TRAM-x", input_module: nn.Module | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        method: str | Method = "TRAM-x",
+        input_module: nn.Module | None = None,
+        sync: Sync = "global",
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._method = method
         self._input_module = input_module
+        self._sync: Sync = sync
         self._tram: TRAM | None = None
         self._micro_batches: list[Any] = []
         self._in_training_step = False
@@ -46,12 +54,14 @@ class TRAMTrainerMixin:
     def tram(self) -> TRAM:
         """The estimator of the Trainer's present model; made anew by every `train()`."""
         trainer: Any = self
-        if self._tram is None or self._tram.model is not trainer.model:
+        # The wrapped one knows the other processes.
+        if self._tram is None or self._tram.model is not trainer.model_wrapped:
             self._tram = TRAM(
-                trainer.model,
+                trainer.model_wrapped,
                 self._method,
                 input_module=self._input_module,
                 scaler=getattr(trainer.accelerator, "scaler", None),
+                sync=self._sync,
                 seed=trainer.args.seed,
             )
         return self._tram
@@ -141,17 +151,21 @@ class TRAMTrainerMixin:
         parent: Any = super()
         trainer: Any = self
         parent._save_optimizer_and_scheduler(output_dir)
-        if trainer.args.should_save:
-            path = Path(output_dir) / _STATE_FILE
+        state = self.tram.state_dict()
+        if trainer.args.should_save or "shard" in state:
+            path = Path(output_dir) / (_state_file_of(trainer.args.process_index) if "shard" in state else _STATE_FILE)
+            path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
-            torch.save(self.tram.state_dict(), partial)
+            torch.save(state, partial)
             partial.replace(path)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         parent: Any = super()
         parent._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
-            path = Path(checkpoint) / _STATE_FILE
+            trainer: Any = self
+            path = Path(checkpoint) / _state_file_of(trainer.args.process_index)
+            path = path if path.is_file() else Path(checkpoint) / _STATE_FILE
             if not path.is_file():
                 raise FileNotFoundError(
                     f"{path} is missing: the checkpoint was not written by a TRAMTrainerMixin, and resuming from it "
@@ -171,6 +185,11 @@ class TRAMTrainerMixin:
         return trainer.compute_loss_func is not None or (
             trainer.model_accepts_loss_kwargs and num_items_in_batch is not None
         )
+
+
+def _state_file_of(process: int) -> str:
+    """What a process of a sharded model saves, whose state is not that of the others."""
+    return f"tram-{process}.pt"
 
 
 def _is_causal_language_model(model: nn.Module) -> bool:

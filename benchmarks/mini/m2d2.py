@@ -20,7 +20,7 @@ from benchmarks.cache import cached, file_digest, source_digest
 from benchmarks.mini import docstrings
 from benchmarks.mini.docstrings import STANDARD_LIBRARY, Corpus
 from benchmarks.mini.reproducible import one_thread
-from benchmarks.registry import BENCHMARKS
+from benchmarks.row import Benchmark
 from benchmarks.task import Batch, Report, Task, TensorExamples, silent
 
 _ENOUGH_FOR_TESTING = 25_000
@@ -109,8 +109,8 @@ FINE_TUNING_DROPOUT = 0.1
 
 _SEPARATOR = "<|endoftext|>"
 _BLOCKS = "blocks.safetensors"
-_TOKENIZER = "tokenizer.json"
-_WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+WEIGHTS = "model.safetensors"
 
 
 def forward(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -123,42 +123,46 @@ def forward(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()), logits
 
 
-def prepare(report: Report) -> None:
+def prepare(row: Benchmark, report: Report) -> None:
     """Make the corpora, the tokenizer and the pre-trained model in the cache, unless they are there."""
     _cached(report)
 
 
-def task(seed: int) -> Task:
+def task(row: Benchmark, seed: int) -> Task:
     """Fine-tuning on math, tested on all eleven domains.
 
     The seed changes nothing here: the model has no fresh head; data order and dropout are the training loop's.
     """
     folder = _cached(silent)
-    model = _gpt2(FINE_TUNING_DROPOUT)
-    load_model(model, folder / _WEIGHTS)
+    model = new_model(FINE_TUNING_DROPOUT)
+    load_model(model, folder / WEIGHTS)
     blocks = {name: TensorExamples({"input_ids": ids.long()}) for name, ids in load_file(folder / _BLOCKS).items()}
-    benchmark = BENCHMARKS["mini-m2d2"]
     return Task(
         model=model.train(),
         forward=forward,
-        train=blocks[f"{benchmark.train_domain}/train"],
-        validation=blocks[f"{benchmark.train_domain}/validation"],
-        test={domain: blocks[f"{domain}/test"] for domain in benchmark.domains},
+        train=blocks[f"{row.train_domain}/train"],
+        validation=blocks[f"{row.train_domain}/validation"],
+        test={domain: blocks[f"{domain}/test"] for domain in row.domains},
         input_module=model.get_input_embeddings(),
         revisions={
-            **_package_versions(),
+            **package_versions(PRETRAINING.corpora),
             "corpora sha256": file_digest(folder / _BLOCKS),
-            "weights sha256": file_digest(folder / _WEIGHTS),
+            "weights sha256": file_digest(folder / WEIGHTS),
         },
     )
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions(corpora: Iterable[Corpus]) -> dict[str, str]:
     """What each corpus was made from, as `sympy 1.14.0`."""
     return {
         corpus.name: ", ".join(f"{name} {number}" for name, number in docstrings.versions(corpus.distributions).items())
-        for corpus in PRETRAINING.corpora
+        for corpus in corpora
     }
+
+
+def folder() -> Path:
+    """The folder of the tokenizer, the blocks and the weights, made if it is not there."""
+    return _cached(silent)
 
 
 def _cached(report: Report) -> Path:
@@ -173,7 +177,7 @@ def _cached(report: Report) -> Path:
     def build(folder: Path) -> None:
         _write_blocks(folder, report)
         blocks = load_file(folder / _BLOCKS)[f"{PRETRAINING.general.name}/train"]
-        save_model(pretrain(blocks, report), str(folder / _WEIGHTS))
+        save_model(pretrain(blocks, report), str(folder / WEIGHTS))
 
     return cached("mini-m2d2", key, build)
 
@@ -188,7 +192,7 @@ def _write_blocks(folder: Path, report: Report) -> None:
         documents |= {f"{corpus.name}/{split}": texts for split, texts in splits.items()}
         report(stage, done, parts)
     tokenizer = train_tokenizer(documents[f"{recipe.general.name}/train"], recipe.vocabulary)
-    tokenizer.save(str(folder / _TOKENIZER))
+    tokenizer.save(str(folder / TOKENIZER))
     blocks = {name: to_blocks(tokenizer, texts, recipe.block) for name, texts in documents.items()}
     save_file({name: _cut(name, split, recipe.test_blocks) for name, split in blocks.items()}, folder / _BLOCKS)
     report(stage, parts, parts)
@@ -227,7 +231,8 @@ def to_blocks(tokenizer: Tokenizer, texts: list[str], block: int) -> Tensor:
     return torch.tensor(ids[:whole], dtype=torch.int16).view(-1, block)
 
 
-def _gpt2(dropout: float) -> GPT2LMHeadModel:
+def new_model(dropout: float) -> GPT2LMHeadModel:
+    """A GPT-2 of the recipe's size, its weights drawn at random."""
     recipe = PRETRAINING
     config = GPT2Config(
         vocab_size=recipe.vocabulary,
@@ -254,7 +259,7 @@ def pretrain(blocks: Tensor, report: Report) -> GPT2LMHeadModel:
     recipe = PRETRAINING
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = _gpt2(recipe.dropout).train()
+        model = new_model(recipe.dropout).train()
         optimizer = torch.optim.AdamW(
             model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
         )

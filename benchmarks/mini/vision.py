@@ -35,6 +35,7 @@ from benchmarks.mini import glyphs, shifts, targets
 from benchmarks.mini.glyphs import COMPUTER_MODERN, MONO, SANS, STIX
 from benchmarks.mini.reproducible import one_thread
 from benchmarks.mini.shifts import SHIFTS, Affine, Noise, to_float
+from benchmarks.row import Benchmark
 from benchmarks.task import Batch, Report, Task, TensorExamples, silent
 
 
@@ -68,22 +69,7 @@ _WEIGHTS = "model.safetensors"
 _MEAN, _STD = 0.2, 0.35
 
 
-def digits(seed: int) -> Task:
-    """UCI's digits: 400 images to train on, 1,000 to test on, shifted, and the digits of MNIST and of the fonts."""
-    return _task("digits", 10, seed)
-
-
-def mnist(seed: int) -> Task:
-    """MNIST: 1,000 images to train on, 1,000 to test on, shifted, and the digits of UCI and of the fonts."""
-    return _task("MNIST", 10, seed)
-
-
-def letters(seed: int) -> Task:
-    """Armenian and Georgian letters: 3,000 images to train on, 1,000 of unseen faces to test on, shifted."""
-    return _task("letters", len(targets.alphabets()[0]), seed)
-
-
-def prepare(report: Report) -> None:
+def prepare(row: Benchmark, report: Report) -> None:
     """Make the targets and the pre-trained ViT in the cache, unless they are there."""
     _data(report)
     _pretrained(report)
@@ -99,7 +85,13 @@ def standardised(images: Tensor) -> Tensor:
     return (images - _MEAN) / _STD
 
 
-def _task(name: str, classes: int, seed: int) -> Task:
+def task(row: Benchmark, seed: int) -> Task:
+    """The target that the row trains on: some of its images to train on, 1,000 to test on, shifted, and other digits.
+
+    digits: 400 to train on. MNIST: 1,000. letters: 3,000, and the test images are of unseen faces.
+    """
+    name = row.train_domain
+    classes = len(targets.alphabets()[0]) if name == "letters" else 10
     data, weights = _data(silent) / f"{name}.safetensors", _pretrained(silent) / _WEIGHTS
     tensors = load_file(data)
 

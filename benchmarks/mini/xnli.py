@@ -45,7 +45,7 @@ from benchmarks.cache import cached, file_digest, source_digest
 from benchmarks.mini import cldr_facts
 from benchmarks.mini.cldr_facts import GROUP, LABELS, LANGUAGES, Limits, Round, render
 from benchmarks.mini.reproducible import one_thread
-from benchmarks.registry import BENCHMARKS
+from benchmarks.row import Benchmark
 from benchmarks.task import Batch, Report, Task, TensorExamples, silent
 
 
@@ -109,12 +109,12 @@ def forward(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits, batch["labels"]), logits
 
 
-def prepare(report: Report) -> None:
+def prepare(row: Benchmark, report: Report) -> None:
     """Make the pairs, the tokenizer and the pre-trained encoder in the cache, unless they are there."""
     _encoder(_facts(report), report)
 
 
-def task(seed: int) -> Task:
+def task(row: Benchmark, seed: int) -> Task:
     """Inference learned in English and tested in all fifteen languages; the head is drawn from `seed`."""
     facts = _facts(silent)
     encoder = _encoder(facts, silent) / _ENCODER
@@ -130,7 +130,7 @@ def task(seed: int) -> Task:
         forward=forward,
         train=examples["train/en"],
         validation=examples["validation/en"],
-        test={domain: examples[f"test/{domain.lower()}"] for domain in BENCHMARKS["mini-xnli"].domains},
+        test={domain: examples[f"test/{domain.lower()}"] for domain in row.domains},
         input_module=model.get_input_embeddings(),
         revisions={
             "babel": version("babel"),

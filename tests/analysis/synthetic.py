@@ -1,6 +1,7 @@
 """Synthetic trees of records, as a suite would leave them, with numbers that anyone can recompute."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.record import Passes, Record, Seconds, StepStatistics, write_record
@@ -28,7 +29,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
         "method": method,
         "seed": seed,
         "method_fields": {},
-        "recipe": {"steps": 100},
+        "recipe": {**asdict(row.recipe), "betas": list(row.recipe.betas)},
         "metrics": metrics,
         "distance": distance if any(name in method for name in HAS_DISTANCE) else None,
         "perturbation_norm": norm if ascends else None,

@@ -15,7 +15,10 @@ from analysis.records import Results, load
 from analysis.render import comma_separated, markdown, print_table
 from analysis.tables import all_tables, benchmark_table, overview_table, summary_table
 from benchmarks.registry import BENCHMARKS, methods_of
+from benchmarks.suites import SUITES
 from tests.analysis.synthetic import record, write_tree
+
+MINI = SUITES["mini"].benchmarks
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -107,7 +110,7 @@ def test_terminal_tables_fit_and_are_plain(tmp_path: Path, seeds: tuple[int, ...
     def score(method: str, seed: int, domain: str) -> float:
         return 100 + 10 * seed + (hash_free(method) * 40 + seed if method != "TRPO" else 0)
 
-    methods = {name: methods_of(benchmark) for name, benchmark in BENCHMARKS.items()}
+    methods = {name: methods_of(BENCHMARKS[name]) for name in MINI}
     results = load(write_tree(tmp_path, methods, seeds, score))
     console = Console(file=io.StringIO(), width=100, highlight=False)
     aggregated = aggregate(results)
@@ -119,7 +122,7 @@ def test_terminal_tables_fit_and_are_plain(tmp_path: Path, seeds: tuple[int, ...
     # Nothing was cut or folded: a row starts with its method or, in the cost table, follows its benchmark.
     assert "…" not in text
     for name in methods["mini-m2d2"]:
-        assert sum(line.lstrip().split("  ")[0].strip() == name for line in text.splitlines()) >= len(BENCHMARKS) - 3
+        assert sum(line.lstrip().split("  ")[0].strip() == name for line in text.splitlines()) >= len(MINI) - 3
 
 
 def hash_free(name: str) -> float:
@@ -134,11 +137,11 @@ def test_csv_quotes_and_leaves_gaps_empty() -> None:
 
 
 def test_four_hundred_records_take_less_than_two_seconds(tmp_path: Path) -> None:
-    methods = {name: methods_of(benchmark) for name, benchmark in BENCHMARKS.items()}
+    methods = {name: methods_of(BENCHMARKS[name]) for name in MINI}
     folder = write_tree(tmp_path, methods, range(5), lambda method, seed, _: 50 + hash_free(method) + seed)
     start = time.process_time()
     results = load(folder)
     written = [markdown(table) + comma_separated(table) for table in all_tables(results, aggregate(results))]
     assert time.process_time() - start < 2
     assert len(results.records) == 400
-    assert len(written) == len(BENCHMARKS) + 2
+    assert len(written) == len(MINI) + 2

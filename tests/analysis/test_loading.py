@@ -33,7 +33,7 @@ def drop_a_domain(path: Path) -> None:
         (lambda path: edit(path, seed=2), "its content is the run mini-vision-letters SAM seed 2"),
         (lambda path: edit(path, suite="other"), "of suite other"),
         (lambda path: edit(path, metrics={"test/accuracy/blur": float("nan")}), "finite number"),
-        (drop_a_domain, "no test/accuracy of blur. Delete the file and run it again."),
+        (drop_a_domain, "no test/accuracy of blur. Move or delete it, and run it again."),
     ],
 )
 def test_a_bad_record_is_named_and_left_out(suite: Path, damage, complaint: str) -> None:

@@ -57,7 +57,7 @@ def pause(report: Callable[[str, int, int], None]) -> None:
     time.sleep(1)
 
 
-def prepare_endlessly(report: Callable[[str, int, int], None]) -> None:
+def prepare_endlessly(row: object, report: Callable[[str, int, int], None]) -> None:
     report("sleep", 0, 1)
     Path(os.environ["TINY_SIGN"]).touch()
     while True:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
 from benchmarks.record import Passes, Record, Run, Seconds, read_record
+from tests.benchmarks import tiny_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -185,8 +187,8 @@ def a_record(path: Path) -> Record:
         method=method,
         seed=int(seed.removeprefix("seed-").removesuffix(".json")),
         method_fields={},
-        recipe={},
-        metrics={},
+        recipe=asdict(tiny_rows.RECIPE) | {"betas": list(tiny_rows.RECIPE.betas)},
+        metrics={"test/accuracy/home": 50.0, "test/accuracy/away": 40.0},
         distance=None,
         perturbation_norm=None,
         degenerate_steps=0,

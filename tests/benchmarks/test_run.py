@@ -17,6 +17,7 @@ import pytest
 from benchmarks import run as run_module
 from benchmarks import storage
 from benchmarks.errors import NonFiniteError, StorageError
+from benchmarks.execution import Execution
 from benchmarks.record import Record, RecordError, Run, read_record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.run import described, execute, step_statistics
@@ -25,6 +26,7 @@ from benchmarks.training import lr_factor
 from tests.benchmarks import tiny_rows
 from tram import METHODS
 
+HERE = Execution()
 POINTS = Run("tiny", "tiny-points", "TRAM-x", 0)
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +56,7 @@ def files(folder: Path) -> list[str]:
 
 
 def test_a_run_leaves_its_record_and_its_curve(tmp_path: Path) -> None:
-    record = execute(POINTS, tmp_path, silent)
+    record = execute(POINTS, tmp_path, HERE, silent)
     assert files(tmp_path) == [f"tiny/tiny-points/TRAM-x/seed-0.{end}" for end in ("json", "metrics.jsonl")]
     assert read_record(POINTS.path(tmp_path)) == record
     assert set(record.metrics) == {
@@ -70,7 +72,7 @@ def test_a_run_leaves_its_record_and_its_curve(tmp_path: Path) -> None:
 
 
 def test_statistics_are_those_of_the_curve(tmp_path: Path) -> None:
-    record = execute(POINTS, tmp_path, silent)
+    record = execute(POINTS, tmp_path, HERE, silent)
     lines = [json.loads(line) for line in storage.curve_path(POINTS.path(tmp_path)).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 13))
     assert [line["lr"] for line in lines] == [0.1 * lr_factor(tiny_rows.RECIPE, step) for step in range(12)]
@@ -85,7 +87,7 @@ def test_statistics_are_those_of_the_curve(tmp_path: Path) -> None:
 
 
 def test_a_plain_method_has_no_distance_and_no_perturbation(tmp_path: Path) -> None:
-    record = execute(Run("tiny", "tiny-points", "SGD", 0), tmp_path, silent)
+    record = execute(Run("tiny", "tiny-points", "SGD", 0), tmp_path, HERE, silent)
     assert record.distance is None
     assert record.perturbation_norm is None
     assert record.degenerate_steps == 0
@@ -128,19 +130,19 @@ def test_a_method_is_readable_without_the_code() -> None:
 
 
 def test_a_run_is_the_same_bits_whatever_its_process_did_before(tmp_path: Path) -> None:
-    first = execute(POINTS, tmp_path / "first", silent)
-    execute(Run("tiny", "tiny-points", "MESA", 1), tmp_path / "first", silent)
-    second = execute(POINTS, tmp_path / "second", silent)
+    first = execute(POINTS, tmp_path / "first", HERE, silent)
+    execute(Run("tiny", "tiny-points", "MESA", 1), tmp_path / "first", HERE, silent)
+    second = execute(POINTS, tmp_path / "second", HERE, silent)
     assert same_bits(first) == same_bits(second)
     curves = [storage.curve_path(POINTS.path(tmp_path / name)).read_bytes() for name in ("first", "second")]
     assert curves[0] == curves[1]
 
 
 def test_a_finished_run_is_read_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = execute(POINTS, tmp_path, silent)
+    record = execute(POINTS, tmp_path, HERE, silent)
     before = POINTS.path(tmp_path).stat()
     monkeypatch.setattr(run_module, "train", None)
-    assert execute(POINTS, tmp_path, silent) == record
+    assert execute(POINTS, tmp_path, HERE, silent) == record
     assert POINTS.path(tmp_path).stat() == before
 
 
@@ -150,14 +152,14 @@ def test_a_finished_run_is_read_not_made(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_loss_that_becomes_nan_leaves_no_record_and_names_the_step(tmp_path: Path) -> None:
     run = Run("tiny", "tiny-explodes", "SGD", 0)
     with pytest.raises(NonFiniteError, match="tiny-explodes SGD seed 0: the loss is nan at step 7"):
-        execute(run, tmp_path, silent)
+        execute(run, tmp_path, HERE, silent)
     assert files(tmp_path) == []
 
 
 def test_a_metric_that_is_not_finite_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "evaluate", lambda *_: {"test/nll/home": 1.0, "test/nll/away": float("nan")})
+    monkeypatch.setattr(run_module, "evaluate", lambda *_, **__: {"test/nll/home": 1.0, "test/nll/away": float("nan")})
     with pytest.raises(NonFiniteError, match="TRAM-x seed 0: test/nll/away is nan after the last step"):
-        execute(POINTS, tmp_path, silent)
+        execute(POINTS, tmp_path, HERE, silent)
     assert files(tmp_path) == []
 
 
@@ -165,7 +167,7 @@ def test_a_metric_that_is_not_finite_leaves_no_record(tmp_path: Path, monkeypatc
 def test_a_bad_record_is_neither_done_nor_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    record = execute(POINTS, tmp_path, silent)
+    record = execute(POINTS, tmp_path, HERE, silent)
     path = POINTS.path(tmp_path)
     text = {
         "truncated": path.read_text()[:-40],
@@ -176,7 +178,7 @@ def test_a_bad_record_is_neither_done_nor_overwritten(
     path.write_text(text)
     monkeypatch.setattr(run_module, "train", None)
     with pytest.raises(RecordError, match=r"seed-0\.json.*(Delete|Move)"):
-        execute(POINTS, tmp_path, silent)
+        execute(POINTS, tmp_path, HERE, silent)
     assert path.read_text() == text
 
 
@@ -189,7 +191,7 @@ def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_results_folder_that_cannot_be_written_stops_before_anything_is_computed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"file/tiny.*cannot be written.*--results"):
-        execute(POINTS, tmp_path / "file", silent)
+        execute(POINTS, tmp_path / "file", HERE, silent)
 
 
 @pytest.mark.usefixtures("_nothing_runs")
@@ -202,7 +204,7 @@ def test_a_folder_that_refuses_files_stops_before_anything_is_computed(
 
     monkeypatch.setattr(storage.tempfile, "TemporaryFile", refuse)
     with pytest.raises(StorageError, match=os.strerror(code)):
-        execute(POINTS, tmp_path, silent)
+        execute(POINTS, tmp_path, HERE, silent)
 
 
 @pytest.mark.usefixtures("_nothing_runs")
@@ -212,7 +214,7 @@ def test_a_disk_that_is_nearly_full_stops_before_anything_is_computed(
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - 2**20, 2**20)
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(StorageError, match="only 1 MiB are free"):
-        execute(POINTS, tmp_path, silent)
+        execute(POINTS, tmp_path, HERE, silent)
 
 
 @pytest.fixture
@@ -225,8 +227,8 @@ def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(handle)
 
-    def train_then_fill(*arguments: Any) -> Any:
-        result = trained(*arguments)
+    def train_then_fill(*arguments: Any, **named: Any) -> Any:
+        result = trained(*arguments, **named)
         monkeypatch.setattr(os, "fsync", failing)
         return result
 
@@ -237,7 +239,7 @@ def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to tell one disk from another")
 def test_a_disk_that_fills_up_during_the_run_loses_nothing(tmp_path: Path, full_disk: Path) -> None:
     with pytest.raises(StorageError, match="No space left on device") as caught:
-        execute(POINTS, full_disk, silent)
+        execute(POINTS, full_disk, HERE, silent)
     assert files(full_disk) == []
     (saved,) = (tmp_path / "cache").glob("unsaved-results-*")
     assert str(saved) in str(caught.value)
@@ -246,7 +248,7 @@ def test_a_disk_that_fills_up_during_the_run_loses_nothing(tmp_path: Path, full_
     # What the message says to type completes the results.
     command = str(caught.value).partition("type: ")[2]
     subprocess.run(command, shell=True, check=True)
-    assert execute(POINTS, full_disk, silent) == record
+    assert execute(POINTS, full_disk, HERE, silent) == record
 
 
 def test_a_record_that_can_be_saved_nowhere_is_in_the_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +257,7 @@ def test_a_record_that_can_be_saved_nowhere_is_in_the_message(tmp_path: Path, mo
 
     monkeypatch.setattr(storage, "write_atomically", full)
     with pytest.raises(StorageError) as caught:
-        execute(POINTS, tmp_path, silent)
+        execute(POINTS, tmp_path, HERE, silent)
     record = Record.model_validate_json(str(caught.value).splitlines()[-1])
     assert record.run == POINTS
 
@@ -282,5 +284,5 @@ def test_a_run_killed_in_flight_leaves_nothing_and_the_next_one_is_bit_identical
         child.kill()
     assert child.wait() == -signal.SIGKILL
     assert files(tmp_path / "killed") == []
-    resumed = execute(run, tmp_path / "killed", silent)
-    assert same_bits(resumed) == same_bits(execute(run, tmp_path / "whole", silent))
+    resumed = execute(run, tmp_path / "killed", HERE, silent)
+    assert same_bits(resumed) == same_bits(execute(run, tmp_path / "whole", HERE, silent))

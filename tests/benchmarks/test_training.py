@@ -13,11 +13,14 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import training
+from benchmarks.batches import batch_items, micro_batches
 from benchmarks.errors import NonFiniteError
 from benchmarks.evaluation import Score
-from benchmarks.registry import Recipe
+from benchmarks.execution import Execution
+from benchmarks.methods import Resolved
+from benchmarks.row import Recipe
 from benchmarks.task import Batch, Outputs, Task
-from benchmarks.training import Training, batch_indices, lr_factor, micro_batches, train
+from benchmarks.training import Training, lr_factor, train
 from tests.benchmarks.tiny_rows import RECIPE
 from tests.benchmarks.tiny_tasks import EXPLODES_AT, explodes, forward, points
 from tram import METHODS, Adaptive, Ascent, Fisher, Method, NoisyInput, TrustRegion
@@ -33,37 +36,39 @@ def trained(
     recipe: Recipe = RECIPE, method: Method | str = "SGD", seed: int = 3, task: Task | None = None
 ) -> tuple[Task, Training]:
     task = task or points(seed)
-    return task, train(task, recipe, METHODS[method] if isinstance(method, str) else method, seed, silent)
+    resolved = Resolved(METHODS[method] if isinstance(method, str) else method)
+    return task, train(task, recipe, resolved, seed, silent)
 
 
 # --------------------------------------------------------------------------------------------------- order of the data
 
 
 def test_every_epoch_visits_every_example_once() -> None:
-    batches = list(batch_indices(examples=12, batch_size=4, steps=9, seed=0))
+    batches = list(batch_items(examples=12, batch_size=4, steps=9, seed=0))
     for epoch in range(3):
-        assert Counter(chain(*batches[3 * epoch : 3 * epoch + 3])) == Counter(range(12))
-    assert batches[:3] != batches[3:6]
+        assert Counter(chain(*batches[3 * epoch : 3 * epoch + 3])) == Counter(range(12 * epoch, 12 * epoch + 12))
+    assert batches[:3] != [[item - 12 for item in batch] for batch in batches[3:6]]
 
 
 def test_the_short_last_batch_of_an_epoch_is_dropped() -> None:
-    batches = list(batch_indices(examples=11, batch_size=4, steps=5, seed=0))
+    batches = list(batch_items(examples=11, batch_size=4, steps=5, seed=0))
     assert [len(batch) for batch in batches] == [4] * 5
     for epoch in (batches[:2], batches[2:4]):
         assert max(Counter(chain(*epoch)).values()) == 1
 
 
 def test_the_order_depends_on_the_seed_alone() -> None:
-    first = list(batch_indices(12, 4, 6, seed=5))
+    first = list(batch_items(12, 4, 6, seed=5))
     torch.rand(17)
-    assert list(batch_indices(12, 4, 6, seed=5)) == first
-    assert list(batch_indices(12, 4, 3, seed=5)) == first[:3]
-    assert list(batch_indices(12, 4, 6, seed=6)) != first
+    assert list(batch_items(12, 4, 6, seed=5)) == first
+    assert list(batch_items(12, 4, 3, seed=5)) == first[:3]
+    assert list(batch_items(12, 4, 6, seed=6)) != first
+    assert list(batch_items(12, 4, 6, seed=5, first=4)) == first[4:]
 
 
 def test_too_few_examples_for_one_batch_are_named() -> None:
     with pytest.raises(ValueError, match="3 training examples do not fill a batch of 4"):
-        next(batch_indices(3, 4, 1, seed=0))
+        next(batch_items(3, 4, 1, seed=0))
 
 
 def test_micro_batches_hold_the_batch_in_order() -> None:
@@ -268,7 +273,7 @@ def test_steps_do_not_wait_for_the_device() -> None:
 
 def test_progress_is_reported_for_every_step() -> None:
     reports: list[tuple[str, int, int]] = []
-    train(points(0), RECIPE, METHODS["SGD"], 0, lambda *report: reports.append(report))
+    train(points(0), RECIPE, Resolved(METHODS["SGD"]), 0, lambda *report: reports.append(report))
     assert reports == [("train", step, 12) for step in range(1, 13)]
 
 
@@ -296,7 +301,11 @@ def test_a_lost_run_stops_at_the_next_check(monkeypatch: pytest.MonkeyPatch) -> 
     reports: list[int] = []
     with pytest.raises(NonFiniteError):
         train(
-            explodes(0), replace(RECIPE, steps=1000), METHODS["SGD"], 0, lambda step, done, total: reports.append(done)
+            explodes(0),
+            replace(RECIPE, steps=1000),
+            Resolved(METHODS["SGD"]),
+            0,
+            lambda step, done, total: reports.append(done),
         )
     assert max(reports) < 10
 
@@ -308,7 +317,7 @@ def test_the_weights_of_the_lowest_validation_nll_are_kept(monkeypatch: pytest.M
     scripted = {3: 1.5, 6: 0.5, 9: 0.5, 10: 2.0}
     weights: dict[int, list[torch.Tensor]] = {}
 
-    def score(task: Task, examples: Any, batch_size: int) -> Score:
+    def score(task: Task, examples: Any, batch_size: int, execution: Execution) -> Score:
         assert examples is task.validation
         step = list(scripted)[len(weights)]
         weights[step] = [param.detach().clone() for param in task.model.parameters()]

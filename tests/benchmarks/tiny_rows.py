@@ -1,8 +1,7 @@
 """Benchmarks that train in milliseconds, as rows of the registry: what they name is in `tiny_tasks`."""
 
-from dataclasses import replace
-
-from benchmarks.registry import BENCHMARKS, PASSES, Benchmark, Recipe
+from benchmarks.registry import BENCHMARKS, PASSES
+from benchmarks.row import Benchmark, Recipe
 from benchmarks.suites import SUITES, Selection, Suite
 
 RECIPE = Recipe("SGD", lr=0.1, steps=12, batch_size=8, schedule="cosine")
@@ -19,7 +18,7 @@ def row(name: str, recipe: Recipe = RECIPE, family: str = "tiny") -> Benchmark:
         name=name,
         title=f"{name} for tests",
         family=family,
-        task=f"tests.benchmarks.tiny_tasks:{name.removeprefix('tiny-')}",
+        task="tests.benchmarks.tiny_tasks:task",
         prepare=PREPARE[family],
         recipe=recipe,
         metric="accuracy",
@@ -34,21 +33,30 @@ ROWS = (
     row("tiny-points"),
     row("tiny-explodes"),
     row("tiny-slow", Recipe("SGD", lr=0.1, steps=400, batch_size=8, schedule="linear")),
+    row("tiny-long", Recipe("SGD", lr=0.1, steps=220, batch_size=8, schedule="linear", checkpoint_every=10)),
+    row(
+        "tiny-still",
+        Recipe("SGD", lr=0.1, steps=60, batch_size=8, schedule="cosine", evaluation_every=5, checkpoint_every=5),
+    ),
     row("tiny-dies"),
     row("tiny-unprepared", family="tiny-broken"),
     row("tiny-endless", family="tiny-endless"),
 )
 
-SUITE = Suite(
-    name="tiny",
-    title="for tests",
-    benchmarks=tuple(item.name for item in ROWS if item.family != "tiny-endless"),
-    quick=Selection(("SGD", "TRAM-x"), seeds=(0,)),
-    full=Selection(tuple(PASSES), seeds=(0, 1)),
-)
-ENDLESS = replace(SUITE, name="endless", benchmarks=("tiny-points", "tiny-endless"))
+
+def suite(name: str, benchmarks: tuple[str, ...]) -> Suite:
+    return Suite(
+        name=name,
+        title="for tests",
+        quick=(Selection(benchmarks, ("SGD", "TRAM-x"), seeds=(0,)),),
+        full=(Selection(benchmarks, tuple(PASSES), seeds=(0, 1)),),
+    )
+
+
+SUITE = suite("tiny", tuple(item.name for item in ROWS if item.name not in ("tiny-endless", "tiny-long", "tiny-still")))
+ENDLESS = suite("endless", ("tiny-points", "tiny-endless"))
 
 
 def install() -> None:
     BENCHMARKS.update({item.name: item for item in ROWS})
-    SUITES.update({suite.name: suite for suite in (SUITE, ENDLESS)})
+    SUITES.update({item.name: item for item in (SUITE, ENDLESS)})

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.row import Benchmark
 from benchmarks.task import Batch, Outputs, Report, Task, TensorExamples
 
 EXPLODES_AT = 7
@@ -41,11 +42,11 @@ def forward(model: nn.Module, batch: Batch) -> Outputs:
     return F.cross_entropy(logits, batch["labels"]), logits
 
 
-def prepare(report: Report) -> None:
+def prepare(row: Benchmark, report: Report) -> None:
     report("prepare", 1, 1)
 
 
-def prepare_broken(report: Report) -> None:
+def prepare_broken(row: Benchmark, report: Report) -> None:
     raise FileNotFoundError("the data of this family are not there")
 
 
@@ -94,7 +95,32 @@ def slow(seed: int) -> Task:
     return replace(points(seed), forward=wait)
 
 
+def still(seed: int) -> Task:
+    """Nothing in it is random but the data's order."""
+    task, pause = points(seed, dropout=0.0), float(os.environ.get("TINY_PAUSE", "0"))
+
+    def wait(model: nn.Module, batch: Batch) -> Outputs:
+        time.sleep(pause)
+        return forward(model, batch)
+
+    return replace(task, forward=wait)
+
+
 def dies(seed: int) -> Task:
     """Is killed as if the memory were full."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
+
+
+def task(row: Benchmark, seed: int) -> Task:
+    """The function above that the row is named after."""
+    made = {
+        "points": points,
+        "unprepared": unprepared,
+        "explodes": explodes,
+        "slow": slow,
+        "long": slow,
+        "still": still,
+        "dies": dies,
+    }
+    return made[row.name.removeprefix("tiny-")](seed)

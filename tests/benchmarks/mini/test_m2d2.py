@@ -16,6 +16,8 @@ from benchmarks.mini.docstrings import Corpus
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Task, TensorExamples
 
+ROW = BENCHMARKS["mini-m2d2"]
+
 TINY = m2d2.Pretraining(
     # One package stands for all: reading eleven takes seconds.
     domains=tuple(
@@ -53,7 +55,7 @@ def _tiny(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def task() -> Task:
-    return m2d2.task(seed=0)
+    return m2d2.task(ROW, seed=0)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,14 +74,14 @@ def ids(examples: object) -> Tensor:
 def test_two_builds_agree_to_the_last_bit_and_leave_no_trace_in_the_process(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    m2d2.prepare(silent)
+    m2d2.prepare(ROW, silent)
     monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
     threads = torch.get_num_threads()
     torch.manual_seed(123)
     torch.set_num_threads(2)
     try:
         state = torch.get_rng_state()
-        m2d2.prepare(silent)
+        m2d2.prepare(ROW, silent)
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), state)
     finally:
@@ -95,10 +97,10 @@ def test_two_builds_agree_to_the_last_bit_and_leave_no_trace_in_the_process(
 
 
 def test_a_second_prepare_does_nothing(cache: Path) -> None:
-    m2d2.prepare(silent)
+    m2d2.prepare(ROW, silent)
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.suffix != ".lock"}
     calls: Calls = []
-    m2d2.prepare(lambda *call: calls.append(call))
+    m2d2.prepare(ROW, lambda *call: calls.append(call))
     assert calls == []
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.suffix != ".lock"} == before
 
@@ -106,7 +108,7 @@ def test_a_second_prepare_does_nothing(cache: Path) -> None:
 def test_progress_counts_up_to_the_total_in_two_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
     calls: Calls = []
-    m2d2.prepare(lambda *call: calls.append(call))
+    m2d2.prepare(ROW, lambda *call: calls.append(call))
     corpora, steps = len(TINY.domains) + 2, TINY.steps
     assert calls == [
         *(("mini-m2d2: corpus", done, corpora) for done in range(corpora + 1)),
@@ -118,7 +120,7 @@ def test_progress_counts_up_to_the_total_in_two_stages(tmp_path: Path, monkeypat
 def test_another_package_version_or_recipe_is_another_entry(
     changed: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    m2d2.prepare(silent)
+    m2d2.prepare(ROW, silent)
     before = {path.name for path in cache.iterdir() if path.is_dir()}
     monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
     if changed == "version":
@@ -126,7 +128,7 @@ def test_another_package_version_or_recipe_is_another_entry(
         monkeypatch.setattr(docstrings, "version", lambda name: "0.0" if name == "networkx" else installed(name))
     else:
         monkeypatch.setattr(m2d2, "PRETRAINING", replace(TINY, steps=TINY.steps + 1))
-    m2d2.prepare(silent)
+    m2d2.prepare(ROW, silent)
     assert not before & {path.name for path in tmp_path.iterdir()}
 
 
@@ -152,7 +154,7 @@ def test_revisions_name_every_corpus_and_both_files(task: Task) -> None:
 def test_the_model_carries_the_pretrained_weights_whatever_the_seed(cache: Path, task: Task) -> None:
     (saved,) = cache.glob("mini-m2d2-*/model.safetensors")
     weights = load_file(saved)
-    other = m2d2.task(seed=1).model.state_dict()
+    other = m2d2.task(ROW, seed=1).model.state_dict()
     assert len(weights) > 10
     for name, value in weights.items():
         assert torch.equal(task.model.state_dict()[name], value)
@@ -213,7 +215,7 @@ def test_a_split_with_too_few_blocks_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("TRAM_CACHE", str(tmp_path))
     monkeypatch.setattr(m2d2, "PRETRAINING", replace(TINY, test_blocks=10_000))
     with pytest.raises(ValueError, match=r"math/validation has \d+ blocks, not 10000"):
-        m2d2.prepare(silent)
+        m2d2.prepare(ROW, silent)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 

@@ -1,6 +1,6 @@
 """mini-vision: real target data, checked image by image, and a pre-training of two steps, made twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,8 @@ from benchmarks.mini.targets import Labelled, without_repeats
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Task, TensorExamples
 
-TASKS = {"mini-vision-digits": vision.digits, "mini-vision-mnist": vision.mnist, "mini-vision-letters": vision.letters}
+NAMES = ("mini-vision-digits", "mini-vision-mnist", "mini-vision-letters")
+ROW = BENCHMARKS["mini-vision-digits"]
 CLASSES = {"mini-vision-digits": 10, "mini-vision-mnist": 10, "mini-vision-letters": 69}
 Reported = list[tuple[str, int, int]]
 
@@ -33,12 +34,12 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vision, "PRETRAINING", replace(vision.PRETRAINING, steps=2, batch_size=4, warmup_steps=1))
         patch.setenv("TRAM_CACHE", str(folders[0]))
-        vision.prepare(lambda *progress: reported.append(progress))
+        vision.prepare(ROW, lambda *progress: reported.append(progress))
         patch.setenv("TRAM_CACHE", str(folders[1]))
         torch.manual_seed(12345)
         torch.set_num_threads(2)
         state = torch.get_rng_state()
-        vision.prepare(lambda *progress: None)
+        vision.prepare(ROW, lambda *progress: None)
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), state)
         torch.set_num_threads(threads)
@@ -47,7 +48,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
 
 @pytest.fixture(scope="module")
 def tasks(caches: tuple[Path, Path, Reported]) -> dict[str, Task]:
-    return {name: make(0) for name, make in TASKS.items()}
+    return {name: vision.task(BENCHMARKS[name], 0) for name in NAMES}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -92,7 +93,7 @@ def test_prepare_tells_how_far_it_is(caches: tuple[Path, Path, Reported]) -> Non
 
 def test_what_is_there_is_not_made_again(caches: tuple[Path, Path, Reported]) -> None:
     reported: Reported = []
-    vision.prepare(lambda *progress: reported.append(progress))
+    vision.prepare(ROW, lambda *progress: reported.append(progress))
     assert not reported
 
 
@@ -102,12 +103,12 @@ def test_another_recipe_makes_another_model_from_the_same_data(
     folder = caches[1]
     data, old = set(folder.glob("mini-vision-data-*/")), set(folder.glob("mini-vision-model-*/"))
     monkeypatch.setattr(vision, "PRETRAINING", replace(vision.PRETRAINING, lr=1e-3))
-    vision.prepare(lambda *progress: None)
+    vision.prepare(ROW, lambda *progress: None)
     assert set(folder.glob("mini-vision-data-*/")) == data
     assert len({path.read_bytes() for path in folder.glob("mini-vision-model-*/model.safetensors")}) == len(old) + 1
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_task_is_what_its_row_says(tasks: dict[str, Task], name: str) -> None:
     task, row = tasks[name], BENCHMARKS[name]
     assert tuple(task.test) == row.domains
@@ -124,14 +125,14 @@ def test_a_task_is_what_its_row_says(tasks: dict[str, Task], name: str) -> None:
     assert all(len(labels(examples)) == 1000 for examples in task.test.values())
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_image_is_there_twice_whatever_its_set(tasks: dict[str, Task], name: str) -> None:
     sets = ["train", "validation", *(domain for domain in BENCHMARKS[name].domains if domain not in vision.SHIFTS)]
     images = [image.numpy().tobytes() for examples in sets for image in raw(tasks[name], examples)]
     assert len(set(images)) == len(images)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_shifted_sets_are_the_test_images_with_their_labels(tasks: dict[str, Task], name: str) -> None:
     task, own = tasks[name], BENCHMARKS[name].train_domain
     images = raw(task, own)
@@ -194,15 +195,13 @@ def test_uci_digits_are_scikit_learn_s(tasks: dict[str, Task]) -> None:
     assert found == labels(tasks["mini-vision-digits"].train).tolist()
 
 
-@pytest.mark.parametrize("make", TASKS.values())
-def test_the_seed_draws_the_head_and_only_the_head(
-    caches: tuple[Path, Path, Reported], make: Callable[[int], Task]
-) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_the_seed_draws_the_head_and_only_the_head(caches: tuple[Path, Path, Reported], name: str) -> None:
     (weights,) = caches[0].glob("*/model.safetensors")
     saved = load_file(weights)
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    first, again, other = (make(seed).model.state_dict() for seed in (3, 3, 4))
+    first, again, other = (vision.task(BENCHMARKS[name], seed).model.state_dict() for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), state)
     assert set(first) - set(saved) == {"head.weight", "head.bias"}
     assert set(saved) <= set(first)

@@ -21,6 +21,8 @@ from benchmarks.mini.cldr_facts import GROUP, KINDS, LABELS, LANGUAGES, Limits, 
 from benchmarks.registry import BENCHMARKS
 from benchmarks.task import Task, TensorExamples
 
+ROW = BENCHMARKS["mini-xnli"]
+
 Reported = list[tuple[str, int, int]]
 START, PAD, END = 0, 1, 2
 PER_ROUND = len(KINDS) * GROUP * len(LABELS)
@@ -62,18 +64,18 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
         torch.manual_seed(12345)
         torch.set_num_threads(2)
         state = torch.get_rng_state()
-        xnli.prepare(lambda *progress: None)
+        xnli.prepare(ROW, lambda *progress: None)
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), state)
         torch.set_num_threads(threads)
         patch.setenv("TRAM_CACHE", str(folders[0]))
-        xnli.prepare(lambda *progress: reported.append(progress))
+        xnli.prepare(ROW, lambda *progress: reported.append(progress))
         yield *folders, reported
 
 
 @pytest.fixture(scope="module")
 def task(caches: tuple[Path, Path, Reported]) -> Task:
-    return xnli.task(0)
+    return xnli.task(ROW, 0)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,8 @@ def test_two_builds_are_the_same_bits(caches: tuple[Path, Path, Reported]) -> No
 
 def test_a_second_call_makes_nothing(caches: tuple[Path, Path, Reported]) -> None:
     before = {path: path.stat().st_mtime_ns for path in caches[0].rglob("*")}
-    xnli.prepare(lambda *progress: pytest.fail("something was made again"))
-    xnli.task(3)
+    xnli.prepare(ROW, lambda *progress: pytest.fail("something was made again"))
+    xnli.task(ROW, 3)
     assert {path: path.stat().st_mtime_ns for path in caches[0].rglob("*") if path.suffix != ".lock"} == {
         path: time for path, time in before.items() if path.suffix != ".lock"
     }
@@ -196,7 +198,7 @@ def test_no_pair_of_test_or_validation_is_trained_on(rows: dict[str, list[dict[s
 def test_the_encoder_is_the_cached_one_and_the_head_is_the_seeds(caches: tuple[Path, Path, Reported]) -> None:
     saved = load_file(next(caches[0].glob("mini-xnli-encoder-*/encoder.safetensors")))
     state = torch.get_rng_state()
-    models = [xnli.task(seed).model.state_dict() for seed in (0, 0, 1)]
+    models = [xnli.task(ROW, seed).model.state_dict() for seed in (0, 0, 1)]
     assert torch.equal(torch.get_rng_state(), state)
     for name, weight in saved.items():
         assert all(torch.equal(model[f"roberta.{name}"], weight) for model in models)

@@ -1,0 +1,219 @@
+"""Checkpoints of a run: everything that the rest of it depends on, written whole or not at all, the last two kept.
+
+    seed-3.checkpoint/step-00002000/rank-0.pt     one file per process; read with weights-only loading
+
+A process of a sharded run keeps its own shards; otherwise the first keeps what all share. Random states are each
+process's own.
+"""
+
+import contextlib
+import os
+import pickle
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from benchmarks.errors import RunError
+from benchmarks.processes import Processes
+
+KEPT = 2
+
+
+def checkpoint_folder(record_path: Path) -> Path:
+    return record_path.with_name(f"{record_path.stem}.checkpoint")
+
+
+@dataclass
+class Checkpoints:
+    """Those of one run, in `folder`. `identity` is what a checkpoint must have been made with to be taken up."""
+
+    folder: Path
+    identity: Mapping[str, Any]
+    processes: Processes = field(default_factory=Processes)
+
+    def latest(self) -> dict[str, Any] | None:
+        """The newest state that can be read; None where there is none.
+
+        Raises RunError if it belongs to another run: nothing is mixed, and nothing deleted.
+        """
+        unreadable: list[str] = []
+        for step in sorted(self.folder.glob("step-*"), reverse=True):
+            try:
+                state = self._read(step)
+            except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+                unreadable.append(f"{step.name} ({type(error).__name__})")
+                continue
+            self._check(state["identity"])
+            return state
+        if unreadable:
+            raise RunError(
+                f"{self.folder}: no checkpoint can be read: {', '.join(unreadable)}. Delete the folder to start anew."
+            )
+        return None
+
+    def save(self, step: int, shared: Mapping[str, Any]) -> None:
+        """Write the state after `step`; every process calls this at the same step."""
+        partial, final = self.folder / f".step-{step:08d}", self.folder / f"step-{step:08d}"
+        if self.processes.is_first:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        self._wait()
+        state: dict[str, Any] = {"random": random_states()}
+        if self.processes.is_first or self._sharded:
+            state |= {"identity": dict(self.identity), "shared": local(shared)}
+        _write(partial / f"rank-{self.processes.rank}.pt", state)
+        self._wait()
+        if self.processes.is_first:
+            shutil.rmtree(final, ignore_errors=True)
+            partial.rename(final)
+            for old in sorted(self.folder.glob("step-*"))[:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        self._wait()
+
+    def remove(self) -> None:
+        if self.processes.is_first:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _sharded(self) -> bool:
+        return self.processes.are_many and self.processes.parallel == "fsdp2"
+
+    def _read(self, step: Path) -> dict[str, Any]:
+        mine = _load(step / f"rank-{self.processes.rank}.pt")
+        return mine if "shared" in mine else _load(step / "rank-0.pt") | mine
+
+    def _check(self, identity: Mapping[str, Any]) -> None:
+        difference = first_difference(identity, self.identity)
+        if difference is not None:
+            name, then, now = difference
+            raise RunError(
+                f"{self.folder}: made with {name} = {then}, and this run has {now}. "
+                "Run it as it was begun, or delete the folder to start anew."
+            )
+
+    def _wait(self) -> None:
+        if self.processes.are_many:
+            dist.barrier()
+
+
+def first_difference(left: Any, right: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """The first field, as `recipe.lr`, in which two nested dictionaries differ, with both values."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        for key in dict.fromkeys((*left, *right)):
+            below = first_difference(left.get(key), right.get(key), f"{name}.{key}".lstrip("."))
+            if below is not None:
+                return below
+        return None
+    return None if left == right else (name, left, right)
+
+
+# ------------------------------------------------------------------------------------------------------ random states
+
+
+def random_states() -> dict[str, Any]:
+    """Of torch on the CPU and on every GPU, of NumPy and of Python, as tensors and plain values."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    version, internal, following = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
+        "python": [version, list(internal), following],
+    }
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    kind, keys, position, has_gauss, gauss = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    version, internal, following = states["python"]
+    random.setstate((version, tuple(internal), following))
+
+
+# ------------------------------------------------------------------------------------------- weights, whole or sharded
+
+
+@torch.no_grad()
+def weights(model: nn.Module, device: torch.device | None = None) -> dict[str, Tensor]:
+    """Copies of all parameters and buffers, this process's shards where they are sharded."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: _local(tensor).detach().to(device or tensor.device, copy=True) for name, tensor in named}
+
+
+@torch.no_grad()
+def set_weights(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Put what `weights` copied back, in place."""
+    for module in model.modules():
+        reshard: Any = getattr(module, "reshard", None)
+        if reshard is not None:
+            reshard()  # what FSDP gathered for a forward would be taken for the weights
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        _local(tensor).copy_(values[name])
+
+
+def set_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state of local shards: those of a sharded parameter become shards again."""
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            values[name] = _sharded_like(params[index], value)
+    optimizer.load_state_dict(state)
+
+
+def local(value: Any) -> Any:
+    """Nested dictionaries and lists with every sharded tensor replaced by this process's shard."""
+    if isinstance(value, Mapping):
+        return {key: local(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [local(item) for item in value]
+    return _local(value).detach() if isinstance(value, Tensor) else value
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """The shard of a DTensor, a class that takes seconds to import where no tensor is one."""
+    shard: Any = getattr(tensor, "to_local", None)
+    return tensor if shard is None else shard()
+
+
+def _sharded_like(param: Tensor, value: Any) -> Any:
+    if not hasattr(param, "to_local") or not isinstance(value, Tensor) or value.dim() == 0:
+        return value
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(param, DTensor)
+    return DTensor.from_local(
+        value.to(param.device),
+        param.device_mesh,
+        param.placements,
+        run_check=False,
+        shape=param.shape,
+        stride=param.stride(),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(OSError):  # folders cannot be synced everywhere
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)

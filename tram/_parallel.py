@@ -1,0 +1,192 @@
+"""Several processes that train one model: what they exchange, beside what their wrappers exchange by themselves.
+
+    replicas   DistributedDataParallel: every process holds all weights, backward() averages p.grad
+    shards     fully_shard (FSDP2): every process holds a part of each weight, backward() averages and scatters p.grad
+
+Nothing here reads a tensor on the host.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tram._weights import local, trainable
+
+Sync = Literal["global", "local"]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train one model together, as one of them sees them; the default is a process by itself."""
+
+    replicas: tuple[DistributedDataParallel, ...] = ()
+    sharded: tuple[Any, ...] = ()  # FSDPModules, outermost first
+    averaged_over: tuple[Any, ...] = ()  # process groups; none under sync="local", where each keeps its own numbers
+    sharded_over: Any = None  # the process group whose members hold the parts of one weight
+    reduced_on: str | None = None  # the type of device that the groups of shards communicate on
+    shard: str | None = None  # which part this process holds, in words
+
+    def mean(self, value: Tensor) -> Tensor:
+        """A scalar averaged over all processes, each of which has its own part of the batch."""
+        if not self.averaged_over:
+            return value
+        total = self._summed(value, self.averaged_over)
+        for group in self.averaged_over:
+            total = total / dist.get_world_size(group)
+        return total
+
+    def sum_over_shards(self, value: Tensor) -> Tensor:
+        """A scalar of this process's shards summed to that of the whole weights."""
+        return value if self.sharded_over is None else self._summed(value, (self.sharded_over,))
+
+    def _summed(self, value: Tensor, groups: tuple[Any, ...]) -> Tensor:
+        total = value.detach().clone() if self.reduced_on in (None, value.device.type) else value.to(self.reduced_on)
+        for group in groups:
+            dist.all_reduce(total, group=group)
+        return total.to(value.device)
+
+    def average_(self, grads: list[Tensor]) -> None:
+        """Average gradients that replicas made without `backward`, in place; those of shards are averages already."""
+        if self.sharded:
+            return
+        for group in self.averaged_over:
+            for work in [dist.all_reduce(grad, group=group, async_op=True) for grad in grads]:
+                work.wait()
+            torch._foreach_div_(grads, dist.get_world_size(group))
+
+    def gradients(self, loss: Tensor, params: list[Tensor]) -> list[Tensor]:
+        """The gradient of this process's loss, or its shards of that of the mean loss; `p.grad` is left as it was."""
+        if not self.sharded:
+            return list(torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True))
+        before = [param.grad for param in params]
+        for param in params:
+            param.grad = None
+        try:
+            loss.backward()
+            return [torch.zeros_like(local(p)) if p.grad is None else local(p.grad) for p in params]
+        finally:
+            for param, grad in zip(params, before, strict=True):
+                param.grad = grad
+
+    @contextmanager
+    def unsynchronised(self) -> Iterator[None]:
+        """Forward and backward passes whose gradients the replicas keep to themselves.
+
+        Shards have no such thing: a whole gradient on every process is what they are there to avoid.
+        """
+        with ExitStack() as stack:
+            for replica in self.replicas:
+                stack.enter_context(replica.no_sync())
+            yield
+
+    @contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """A forward beside the passes, which a replica may make while others do not: no buffer is broadcast in it, and
+        whether one is in the next forward is as if it had not been."""
+        before = [replica.require_forward_param_sync for replica in self.replicas]
+        try:
+            for replica in self.replicas:
+                replica.require_forward_param_sync = False
+            with self.unsynchronised():
+                yield
+        finally:
+            for replica, required in zip(self.replicas, before, strict=True):
+                replica.require_forward_param_sync = required
+
+    def reshard(self) -> None:
+        """Drop gathered weights, which FSDP keeps after some forwards and would use again, whatever the shards hold."""
+        for module in self.sharded:
+            module.reshard()
+
+    def recover(self) -> None:
+        """Make FSDP ready for a new forward after an exception in one, where this version of torch can."""
+        inner: set[nn.Module] = set()
+        for module in self.sharded:
+            if module not in inner and hasattr(module, "reset_iter_state"):
+                # Before the first forward there is nothing to reset, which torch does not look for.
+                with suppress(AttributeError):
+                    module.reset_iter_state()
+            inner.update(module.modules())
+
+
+def find_processes(model: nn.Module, sync: Sync) -> Processes:
+    """Who trains `model`, by how it is wrapped.
+
+    Raises ValueError where the weights are laid out in a way whose norms and averages would not be those of one
+    process: FSDP1, parameters left out of the wrapping, several meshes, tensor parallelism; and for shards with
+    sync="local".
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return Processes()
+    # Imported late: these take seconds, which a process by itself need not wait for.
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+    modules = list(model.modules())
+    if any(isinstance(module, FullyShardedDataParallel) for module in modules):
+        raise ValueError(
+            "FullyShardedDataParallel (FSDP1) flattens parameters and is not supported: "
+            "use torch.distributed.fsdp.fully_shard(model)"
+        )
+    sharded = tuple(module for module in modules if isinstance(module, FSDPModule))
+    replicas = tuple(module for module in modules if isinstance(module, DistributedDataParallel))
+    if sharded:
+        return _shards(model, sharded, sync)
+    if replicas:
+        synchronised = {param for replica in replicas for param in replica.parameters()}
+        for name, param in trainable(model).items():
+            if param not in synchronised:
+                raise ValueError(
+                    f"{name} is outside of DistributedDataParallel, which others are in, and nobody averages its "
+                    "gradient: wrap the whole model"
+                )
+    averaged_over = (replicas[0].process_group,) if replicas and sync == "global" else ()
+    return Processes(replicas=replicas, averaged_over=averaged_over)
+
+
+def _shards(model: nn.Module, sharded: tuple[Any, ...], sync: Sync) -> Processes:
+    from torch.distributed.tensor import DTensor
+
+    if sync == "local":
+        raise ValueError(
+            'sync="local" perturbs all weights on every process by that process\'s gradient, and sharded parameters '
+            'leave it with a part of both: use sync="global", or DistributedDataParallel'
+        )
+    for module in sharded:
+        module.reshard()
+    first: DTensor | None = None
+    for name, param in trainable(model).items():
+        if not isinstance(param, DTensor):
+            raise ValueError(f"{name} is not sharded and others are: call fully_shard on the whole model as well")
+        first = param if first is None else first
+        if param.device_mesh != first.device_mesh:
+            raise ValueError(f"{name} is sharded over another mesh than the parameters before it: use one mesh for all")
+        if _sharded_dimension(param) != _sharded_dimension(first) or _sharded_dimension(param) is None:
+            raise ValueError(
+                f"{name} is laid out as {param.placements}: exactly one dimension of the mesh may shard (fully_shard) "
+                "and the others replicate (hybrid sharding); tensor parallelism is not supported"
+            )
+    if first is None:
+        return Processes(sharded=sharded)
+    mesh, dimension = first.device_mesh, _sharded_dimension(first)
+    assert dimension is not None
+    groups = mesh.get_all_groups()
+    return Processes(
+        sharded=sharded,
+        averaged_over=tuple(groups),
+        sharded_over=groups[dimension],
+        reduced_on=mesh.device_type,
+        shard=f"{mesh.get_local_rank(dimension)} of {mesh.size(dimension)}",
+    )
+
+
+def _sharded_dimension(param: Any) -> int | None:
+    """The one dimension of the mesh over which `param` is sharded while the others replicate it; None if not so."""
+    found = [index for index, placement in enumerate(param.placements) if placement.is_shard()]
+    replicated = [placement for placement in param.placements if placement.is_replicate()]
+    return found[0] if len(found) == 1 and len(replicated) == len(param.placements) - 1 else None
