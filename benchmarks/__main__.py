@@ -35,7 +35,7 @@ from benchmarks.pool import Failure, Job, default_workers, run_jobs
 from benchmarks.processes import Parallel, processes
 from benchmarks.progress import board
 from benchmarks.record import Record, RecordError, Run, read_record, read_records
-from benchmarks.registry import BENCHMARKS, PASSES, ZERO_SHOT
+from benchmarks.registry import BENCHMARKS, PASSES, PLAIN, ZERO_SHOT
 from benchmarks.row import Benchmark, Precision
 from benchmarks.sources import M2D2Source
 from benchmarks.stopping import STOPPED, StoppedError
@@ -72,10 +72,9 @@ Device = Annotated[str | None, typer.Option(help="cuda or cpu; what the benchmar
 def list_() -> None:
     """Benchmarks, methods and suites, with what they take."""
     scored_untrained = [name for name, row in BENCHMARKS.items() if row.zero_shot_name]
-    table("BENCHMARK", "METRIC", "DOMAINS", "STEPS", "TRAINS WITH", "GPUS", "DOWNLOAD", "", rows=[
-        (name, row.metric, len(row.domains), f"{row.recipe.steps * (1 + len(row.sequence)):,}",
-         row.recipe.base_optimizer, row.needs.gpus if row.needs else "-",
-         f"{row.needs.data_bytes / 1e9:.1f} GB" if row.needs else "-", row.title)
+    table("BENCHMARK", "DOMAINS", "STEPS", "TRAINS WITH", "GPUS", "GPU-HOURS*", "DOWNLOAD", "DISK", "", rows=[
+        (name, len(row.domains), f"{row.recipe.steps * (1 + len(row.sequence)):,}", row.recipe.base_optimizer,
+         *needs_of(row), row.title)
         for name, row in BENCHMARKS.items()
     ])  # fmt: skip
     table("METHOD", "FORWARD", "BACKWARD", rows=[(name, *passes) for name, passes in PASSES.items()])
@@ -85,7 +84,17 @@ def list_() -> None:
     table("SUITE", "RUNS", "WITH --full", "GPU-HOURS", "WITH --full", "", rows=[
         (name, *suite_sizes(row), row.title) for name, row in SUITES.items()
     ])  # fmt: skip
+    typer.echo(f"* Of a run of {' or '.join(PLAIN)}; a method takes as many times that as its passes say.")
     typer.echo(f"{ASSUMPTION}.")
+
+
+def needs_of(row: Benchmark) -> tuple[object, ...]:
+    """GPUs, GPU-hours of a plain run, gigabytes to download and to hold; nothing to speak of on a laptop."""
+    if row.needs is None:
+        return ("-",) * 4
+    hours = gpu_hours(Run("", row.name, row.recipe.base_optimizer, 0))
+    sizes = (f"{size / 1e9:.1f} GB" for size in (row.needs.data_bytes, row.needs.disk_bytes))
+    return row.needs.gpus, f"{hours:,.1f}", *sizes
 
 
 def suite_sizes(row: Suite) -> tuple[str, str, str, str]:

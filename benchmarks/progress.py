@@ -52,6 +52,9 @@ class _InFlight:
     step_since: float = 0.0
     done: int = 0
     total: int = 0
+    begun_at: int = 0
+    """What was done before the step of the work was first heard of: by an earlier process, from whose checkpoint it
+    goes on."""
 
     @property
     def share(self) -> float:
@@ -91,6 +94,7 @@ class Board:
         state = self._in_flight[job]
         if step != state.step:
             state.step, state.step_since = step, self._clock()
+            state.begun_at = max(0, done - 1)
         state.done, state.total = done, total
         self.tick()
 
@@ -147,7 +151,9 @@ class Board:
         if expected is not None:
             return max(0.0, expected - (now - state.since)) if state else expected
         # Nothing of its kind was ever finished: its own steps tell, as far as they go.
-        return (now - state.step_since) * (1 - state.share) / state.share if state and state.share else None
+        if state is None or state.done <= state.begun_at:
+            return None
+        return (now - state.step_since) * (state.total - state.done) / (state.done - state.begun_at)
 
     # ---------------------------------------------------------------------------------------------------------- rows
 

@@ -164,6 +164,10 @@ class _Run:
                 loss = self.tram.backward(partial(counted, self.called), *pieces)
             self.passes = Passes(count.forward // len(pieces), count.backward // len(pieces))
         self._update()
+        if self.execution.processes.are_many:
+            # Each process has the loss of its share; that of the batch tells all of them the same.
+            dist.all_reduce(loss)
+            loss = loss / self.execution.processes.count
         self.curves.keep(
             step,
             loss=loss,

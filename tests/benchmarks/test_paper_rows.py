@@ -1,5 +1,7 @@
 """Every row of the paper, end to end: from a hub's files to a record, by the code that a cluster runs."""
 
+import math
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner, Result
 
 from benchmarks import run as run_module
+from benchmarks.__main__ import app
 from benchmarks.checkpoint import checkpoint_folder
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
@@ -151,3 +155,53 @@ def test_the_first_run_of_every_suite_can_be_carried_out(tmp_path: Path) -> None
                 done.add(kind)
                 assert execute(run, tmp_path, HERE, silent).suite == name
     assert {name for name, _ in done} == {name for name in SUITES if not name.startswith("mini")}
+
+
+# ---------------------------------------------------------------------------------------------------- the command line
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_prepare_prints_what_there_is_beside_the_paper(prepared: Hub, tmp_path: Path) -> None:
+    found = call("prepare", "m2d2-s2orc", "--data", str(tmp_path / "data"))
+    assert found.exit_code == 0, found.stderr
+    assert "m2d2-s2orc: ready" in found.stdout
+    assert re.search(r"^Math/train +60 +[\d,]+ +\d+ +1,100,000,000 +0\.000$", found.stdout, re.MULTILINE)
+    assert len(re.findall(r"^\w+/test ", found.stdout, re.MULTILINE)) == 11
+    asked = len(prepared.downloads())
+    assert call("prepare", "m2d2-s2orc", "--data", str(tmp_path / "data")).stdout == found.stdout
+    assert len(prepared.downloads()) == asked
+
+
+def test_a_benchmark_that_cannot_be_prepared_ends_with_two(prepared: Hub, tmp_path: Path) -> None:
+    prepared.gated.add("facebook/xnli")
+    try:
+        for arguments in (("prepare", "xnli"), ("run", "xnli", "Adam", "--seed", "0", "--device", "cpu")):
+            where = () if arguments[0] == "prepare" else ("--results", str(tmp_path / "results"))
+            found = call(*arguments, *where, "--data", str(tmp_path / "data"))
+            assert found.exit_code == 2
+            assert "facebook/xnli@b8dd5d7af511: is gated. Accept its conditions" in found.stderr
+            assert "Traceback" not in found.stderr
+    finally:
+        prepared.gated.clear()
+
+
+def test_calibrate_prints_every_joiner_beside_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    found = call("calibrate", "m2d2-wiki", "--device", "cpu")
+    assert found.exit_code == 0, found.stderr
+    lines = found.stdout.splitlines()
+    assert lines[0].split() == ["DOMAIN", "PAPER", "NEWLINE", "EOS", "NONE"]
+    assert [line.split()[0] for line in lines[1:12]] == list(BENCHMARKS["m2d2-wiki"].domains)
+    assert [float(line.split()[1]) for line in lines[1:4]] == [27.2, 27.7, 27.8]
+    perplexities = [[float(cell) for cell in line.split()[2:]] for line in lines[1:12]]
+    joiners = ("newline", "eos", "none")
+    published = [float(line.split()[1]) for line in lines[1:12]]
+    errors = [
+        sum(abs(math.log(row[column] / paper)) for row, paper in zip(perplexities, published, strict=True))
+        for column in range(3)
+    ]
+    assert lines[-1].endswith(f": {joiners[errors.index(min(errors))]}.")
+    assert call("calibrate", "xnli").exit_code == 2

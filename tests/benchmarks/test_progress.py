@@ -92,6 +92,7 @@ def test_rows_are_stages_and_what_runs_now() -> None:
     clock.now += 5
     found.succeeded(jobs[0], 5)
     found.started(jobs[1])
+    found.progressed(jobs[1], "train", 1, 80)
     found.progressed(jobs[1], "train", 40, 80)
     clock.now += 5
     found.started(jobs[2])
@@ -154,3 +155,14 @@ def test_times_are_spoken() -> None:
     assert [spoken(seconds) for seconds in (0.4, 59.4, 59.6, 200, 3599, 7500)] == [
         "0 s", "59 s", "1 min 0 s", "3 min 20 s", "59 min 59 s", "2 h 5 min"
     ]  # fmt: skip
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_is_timed_by_its_own_steps() -> None:
+    """From step 900 of 1,000: ten steps in 20 seconds leave 90, which take 180."""
+    clock, run = Clock(), job("run")
+    found = Board([run], 1, Shown(), clock)
+    found.started(run)
+    found.progressed(run, "train", 901, 1000)
+    clock.now += 20
+    found.progressed(run, "train", 910, 1000)
+    assert found.remaining_seconds("runs") == pytest.approx(180)

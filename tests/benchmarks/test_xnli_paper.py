@@ -344,8 +344,8 @@ BAD_DATA: dict[str, tuple[Spoil, str]] = {
         "Name a repository that numbers them so.",
     ),
     "no hypothesis": (
-        train_of(with_pair(5, ("a", None, 0))),
-        "row 5 has no hypothesis. Name a revision without such rows.",
+        train_of(with_pair(25, ("a", None, 0))),
+        "row 25 has no hypothesis. Name a revision without such rows.",
     ),
     "blank sentences": (
         train_of([("the premise", " ", 1)] * 2 + GOOD[2:]),
