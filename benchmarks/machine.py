@@ -65,6 +65,8 @@ def check_machine(
         )
     if recipe.keep_reference and not _keeps_logits(method):
         raise RunError("--keep-reference is for TRAM-pre: only a reference at the first weights stays what it is")
+    if recipe.precision == "float16" and count > 1 and execution.processes.parallel == "fsdp2":
+        raise RunError(f"{row.name}: loss scaling does not see what overflows in another shard. Take --parallel ddp.")
     if here.device.type == "cuda" and recipe.precision == "bfloat16" and not here.has_bfloat16:
         raise RunError(f"{row.name}: this GPU has no bfloat16. --precision float16 runs it with loss scaling.")
     if row.needs is None:

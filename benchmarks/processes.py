@@ -19,7 +19,8 @@ PORTS = range(29_500, 49_500)
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run: `rank` of `count`, `local` on its machine; `parallel` is how they share."""
+    """This process among those of the run: `rank` of `count`, on GPU `local` of those that it sees; `parallel` is how
+    they share the run."""
 
     rank: int = 0
     count: int = 1
@@ -46,7 +47,9 @@ def processes(parallel: Parallel = "ddp") -> Processes:
         rank, count, local = (int(os.environ[name]) for name in names)
     elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         rank, count = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
-        local = int(os.environ["SLURM_LOCALID"])
+        # Of a task that sees one GPU only, as with --gpus-per-task=1, that GPU is the first.
+        sees_one = "," not in os.environ.get("CUDA_VISIBLE_DEVICES", ",")
+        local = 0 if sees_one else int(os.environ["SLURM_LOCALID"])
         os.environ.setdefault("MASTER_ADDR", first_host(os.environ["SLURM_STEP_NODELIST"]))
         # Every process of the step derives the same port; two steps of one machine rarely the same one.
         step = int(os.environ["SLURM_JOB_ID"]) * 31 + int(os.environ["SLURM_STEP_ID"])

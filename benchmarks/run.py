@@ -56,6 +56,8 @@ def execute(run: Run, results: Path, execution: Execution, report: Report) -> Re
     check_machine(row, recipe, resolved.method, execution, machine(device, row.name), path.parent)
     # The last bits of a sum depend on how many threads share it.
     torch.set_num_threads(1)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     with joined(execution.processes, device.type == "cuda"):
         record, curve = _made(run, row, recipe, resolved, device, execution, path, report)
     if execution.processes.is_first:

@@ -21,6 +21,7 @@ from benchmarks.evaluation import evaluate, score
 from benchmarks.execution import Execution
 from benchmarks.methods import Resolved
 from benchmarks.parallel import parallelised
+from benchmarks.precision import used_precision
 from benchmarks.row import Metric, Recipe
 from benchmarks.stopping import StoppedError, StopRequest
 from benchmarks.task import Batch, Forward, Outputs, Report, Task, silent
@@ -115,7 +116,8 @@ class _Run:
         self.params = [param for param in task.model.parameters() if param.requires_grad]
         self.optimizer = base_optimizer(recipe, self.params)
         self.scheduler = LambdaLR(self.optimizer, lambda step: lr_factor(recipe, step % max(1, recipe.steps)))
-        self.scaler = torch.amp.GradScaler(self.device.type) if recipe.precision == "float16" else None
+        is_half = used_precision(recipe.precision, self.device) == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type) if is_half else None
         self.kept = _kept_logits(task, recipe, self.resolved)
         self.tram = TRAM(
             self.called,

@@ -60,9 +60,9 @@ def test_the_papers_machines_do() -> None:
 
 
 def test_a_card_that_is_too_small_is_told_how_to_fit() -> None:
-    with pytest.raises(RunError, match=r"needs about \d+ GiB of GPU memory; this GPU has 12\. --micro-batches 2 "):
+    with pytest.raises(RunError, match=r"needs about \d+ GiB of GPU memory; this GPU has 12\. --micro-batches 4 "):
         check(WIKI, "TRAM-pre", card(12))
-    check(WIKI, "TRAM-pre", card(12), Execution(micro_batches=2))
+    check(WIKI, "TRAM-pre", card(12), Execution(micro_batches=4))
     with pytest.raises(RunError, match=r"Share it between GPUs: torchrun .* --parallel fsdp2"):
         check(XL, "TRAM-pre", card(24))
 
@@ -71,6 +71,11 @@ def test_precision_that_the_card_has_not() -> None:
     with pytest.raises(RunError, match=r"no bfloat16\. --precision float16 runs it"):
         check(WIKI, "Adam", card(32, has_bfloat16=False))
     check(WIKI, "Adam", card(32, has_bfloat16=False), Execution(precision="float16"))
+
+
+def test_half_precision_is_for_whole_weights() -> None:
+    with pytest.raises(RunError, match=r"loss scaling .* Take --parallel ddp"):
+        check(XL, "Adam", card(79), Execution(processes=replace(FOUR, parallel="fsdp2"), precision="float16"))
 
 
 def test_a_batch_that_does_not_divide() -> None:

@@ -30,7 +30,8 @@ STEP = {
     "SLURM_JOB_ID": "4711",
     "SLURM_STEP_ID": "0",
 }
-NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS", *STEP)
+OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+NAMES = (*OF_TORCHRUN, *STEP, "SLURM_NTASKS", "CUDA_VISIBLE_DEVICES")
 
 
 @pytest.fixture
@@ -59,6 +60,13 @@ def test_a_slurm_step_of_several_tasks(environment: pytest.MonkeyPatch) -> None:
     assert processes() == Processes(3, 4, 1)
     assert os.environ["MASTER_ADDR"] == "gpu07"
     assert 29_500 <= int(os.environ["MASTER_PORT"]) < 49_500
+
+
+def test_a_task_that_sees_one_gpu_takes_it(environment: pytest.MonkeyPatch) -> None:
+    for visible, local in (("3", 0), ("0,1,2,3", 1)):
+        for name, value in (STEP | {"CUDA_VISIBLE_DEVICES": visible}).items():
+            environment.setenv(name, value)
+        assert processes().local == local
 
 
 def test_an_allocation_is_not_a_step(environment: pytest.MonkeyPatch) -> None:
