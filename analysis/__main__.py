@@ -24,7 +24,7 @@ app = typer.Typer(
 
 ResultsFolder = Annotated[Path, typer.Option("--results", help="The folder of one suite's records.")]
 BenchmarkNames = Annotated[
-    list[str] | None, typer.Option("--benchmark", help="Only this benchmark; may be given several times.")
+    list[str] | None, typer.Option("--benchmarks", help="Only these benchmarks; repeatable, or with commas.")
 ]
 
 # pandas, scipy and matplotlib take seconds to import: the commands do it, so that help and errors are immediate.
@@ -119,17 +119,18 @@ def _load(folder: Path) -> "Results":
 
 
 def _load_and_aggregate(folder: Path, names: list[str] | None) -> "tuple[Results, list[BenchmarkResult]]":
-    for name in names or ():
+    names = [part.strip() for text in names or () for part in text.split(",")]
+    for name in names:
         if name not in BENCHMARKS:
             near = difflib.get_close_matches(name, BENCHMARKS, n=1, cutoff=0.0)
             _refuse(f"no benchmark {name!r}; did you mean {near[0]}?")
     loaded = _load(folder)
     from analysis.aggregate import aggregate
 
-    aggregated = aggregate(loaded, names or ())
+    aggregated = aggregate(loaded, names)
     if not aggregated:
         _report_left_out(loaded)
-        _refuse(f"no records of {', '.join(names or ())} below {folder}. Run `make reproduce` first.")
+        _refuse(f"no records of {', '.join(names)} below {folder}. Run `make reproduce` first.")
     return loaded, aggregated
 
 

@@ -11,7 +11,9 @@ from analysis.records import Results, metric_frame
 from analysis.statistics import Interval, t_interval
 from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
 from benchmarks.registry import BENCHMARKS, methods_of
+from benchmarks.registry import ZERO_SHOT as UNTRAINED
 from benchmarks.row import Benchmark, PublishedColumn
+from benchmarks.suites import SUITES, runs_of
 
 ZERO_SHOT = "ZS Avg"
 
@@ -116,16 +118,30 @@ def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[Benchmar
     seeds = tuple(sorted({record.seed for record in results.records}))
     present = {record.benchmark for record in results.records}
     chosen = present & set(benchmarks) if benchmarks else present
-    return [_aggregate(metrics, benchmark, seeds) for name, benchmark in BENCHMARKS.items() if name in chosen]
+    return [
+        _aggregate(metrics, benchmark, seeds, expected_methods(results.suite, benchmark))
+        for name, benchmark in BENCHMARKS.items()
+        if name in chosen
+    ]
 
 
-def _aggregate(metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ...]) -> BenchmarkResult:
+def expected_methods(suite: str, benchmark: Benchmark) -> tuple[str, ...]:
+    """What the suite in full runs on the benchmark; every method where the suite is not one of the project's."""
+    if suite not in SUITES:
+        return methods_of(benchmark)
+    runs = runs_of(suite, SUITES[suite].full, benchmarks=[benchmark.name])
+    return tuple(dict.fromkeys(run.method for run in runs))
+
+
+def _aggregate(
+    metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ...], expected: tuple[str, ...]
+) -> BenchmarkResult:
     scores = select_scores(metrics, benchmark)
     baseline = benchmark.recipe.base_optimizer
     differences = {column: paired_differences(scores[column], baseline) for column in (*benchmark.domains, ZERO_SHOT)}
     run = {str(name) for name in scores.index.get_level_values("method")}
     methods = []
-    for name in in_order(run.union(methods_of(benchmark))):
+    for name in in_order(run.union(expected)):
         own = scores[scores.index.get_level_values("method") == name]
         paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
         methods.append(
@@ -157,6 +173,7 @@ def _outcome(
         return Outcome({}, None, None, (), None, None)
     interval = t_interval(list(by_seed.values())) if by_seed else None
     ours = verdict(interval, benchmark.lower_is_better) if interval else None
-    printed = published_differences(columns, method)
+    name = benchmark.zero_shot_name if method == UNTRAINED else method
+    printed = published_differences(columns, name or method)
     paper = published_verdict(printed, benchmark.lower_is_better)
     return Outcome(by_seed, interval, ours, printed, paper, agreement(ours, paper))

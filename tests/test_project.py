@@ -289,7 +289,7 @@ FOLDERS = {
     "benchmarks": (("tram", "benchmarks"), ("bench",)),
     "slurm": (("benchmarks", "slurm"), ("bench",)),
     "analysis": (
-        ("analysis", *(f"benchmarks.{name}" for name in ("record", "registry", "row", "contradiction"))),
+        ("analysis", *(f"benchmarks.{name}" for name in ("record", "registry", "row", "suites", "contradiction"))),
         ("bench",),
     ),
     "tests": (("tram", "benchmarks", "slurm", "analysis", "tests"), ("bench", "dev")),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, aggregate
+from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, aggregate, expected_methods
 from analysis.methods import in_order
 from analysis.records import Results, load
 from benchmarks.registry import BENCHMARKS, methods_of
@@ -98,3 +98,22 @@ def test_methods_that_the_paper_has_not_are_kept() -> None:
 def test_only_named_benchmarks(suite: Path) -> None:
     assert [result.benchmark.name for result in aggregate(load(suite))] == ["mini-vision-letters", "mini-m2d2"]
     assert [result.benchmark.name for result in aggregate(load(suite), ["mini-m2d2"])] == ["mini-m2d2"]
+
+
+def test_methods_with_settings_stand_behind_their_own_by_the_size_of_their_numbers() -> None:
+    expected = (
+        "zero-shot", "SGD", "TRAM-prev@decay=0.9", "TRAM-prev@decay=0.999", "TRAM-x", "TRAM-x@divergence=kl",
+        "TRAM-x@scale=rise", "TRAM-x@std=1e-05", "TRAM-x@std=0.001", "TRAM-x@std=0.03", "TRAM-x@std=0.1",
+        "TRAM-x@std=10", "another", "mine",
+    )  # fmt: skip
+    assert in_order(sorted(expected)) == expected
+    assert in_order(sorted(expected, reverse=True)) == expected
+
+
+def test_what_is_missing_is_what_the_suite_would_run() -> None:
+    row = BENCHMARKS["mini-m2d2-sequence"]
+    assert expected_methods("mini-domain-sequence", row) == (
+        "Adam", "ASAM", "MESA", "TRAM-prev", "TRAM-pre", "TRAM-x"
+    )  # fmt: skip
+    assert expected_methods("of my own", BENCHMARKS["mini-xnli"]) == methods_of(BENCHMARKS["mini-xnli"])
+    assert set(expected_methods("mini", BENCHMARKS["mini-xnli"])) == set(methods_of(BENCHMARKS["mini-xnli"]))

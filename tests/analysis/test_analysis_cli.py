@@ -28,7 +28,7 @@ import sys
 from typer.testing import CliRunner
 import analysis.__main__
 results, output = sys.argv[1:]
-for command in (["tables"], ["figures", "--benchmark", "mini-m2d2"]):
+for command in (["tables"], ["figures", "--benchmarks", "mini-m2d2"]):
     result = CliRunner().invoke(analysis.__main__.app, [*command, "--results", results, "--output", output])
     assert result.exit_code == 0, result.output
 print(sorted({"torch", "transformers", "tram"} & sys.modules.keys()))
@@ -48,7 +48,7 @@ def test_another_process_writes_the_same_bytes_and_leaves_torch_alone(suite: Pat
     assert done.stderr == ""
     assert done.stdout == "[]\n"
     tables = run("tables", "--results", suite, "--output", ours)
-    figures = run("figures", "--benchmark", "mini-m2d2", "--results", suite, "--output", ours)
+    figures = run("figures", "--benchmarks", "mini-m2d2", "--results", suite, "--output", ours)
     assert (tables.exit_code, figures.exit_code) == (0, 0)
     assert contents(ours) == contents(theirs)
     assert sorted(contents(ours)) == sorted([f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")] + FIGURES)
@@ -113,8 +113,8 @@ def test_only_bad_records(suite: Path, tmp_path: Path) -> None:
     [
         (["--results", "nowhere"], "no folder nowhere: `make reproduce` makes results."),
         (["--results", "empty"], "no records below empty. Run `make reproduce` first, or name a suite's folder."),
-        (["--benchmark", "mini-m2d"], "no benchmark 'mini-m2d'; did you mean mini-m2d2?"),
-        (["--benchmark", "mini-xnli"], "no records of mini-xnli below results/mini. Run `make reproduce` first."),
+        (["--benchmarks", "mini-m2d"], "no benchmark 'mini-m2d'; did you mean mini-m2d2?"),
+        (["--benchmarks", "mini-xnli"], "no records of mini-xnli below results/mini. Run `make reproduce` first."),
         (["--output", "file"], "cannot write to file: File exists. Name another folder with --output."),
     ],
 )
