@@ -1,5 +1,6 @@
 """Where a run was made: code, versions, device, job. Never a secret, a host name or an absolute path."""
 
+import json
 import os
 import platform
 import resource
@@ -16,6 +17,8 @@ CODE = ("tram", "benchmarks", "pyproject.toml", "requirements.lock")
 """What the numbers of a run depend on, relative to the repository."""
 PACKAGES = ("transformers", "timm", "tokenizers", "numpy")
 SLURM_IDS = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+SUBMITTED = "TRAM_SUBMITTED"
+"""A variable with what a submitted run adds, as JSON: the code as it was submitted, and whether it changed since."""
 
 
 def environment(device: torch.device) -> dict[str, str | int | bool | None]:
@@ -34,6 +37,7 @@ def environment(device: torch.device) -> dict[str, str | int | bool | None]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         **{name.lower(): os.environ[name] for name in SLURM_IDS if name in os.environ},
+        **json.loads(os.environ.get(SUBMITTED, "{}")),
     }
 
 

@@ -27,12 +27,12 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from benchmarks.archives import lines
-from benchmarks.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
 from benchmarks.cache import digest
+from benchmarks.data.archives import lines
+from benchmarks.data.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
+from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.prepared import Prepared, prepared, require
 from benchmarks.errors import DataError
-from benchmarks.hub import fetch, fetched_by, model_folder, pretrained
-from benchmarks.prepared import Prepared, prepared, require
 from benchmarks.row import Benchmark
 from benchmarks.sources import Joiner, M2D2Source, Repository
 from benchmarks.task import Batch, Outputs, Report, Task, TensorExamples, silent

@@ -31,12 +31,12 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from benchmarks.cache import digest
+from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.image_shifts import shifted
+from benchmarks.data.parquet import Wanted, batches, read, write
+from benchmarks.data.prepared import Prepared, prepared, require
 from benchmarks.errors import DataError
-from benchmarks.hub import fetch, fetched_by, model_folder, pretrained
-from benchmarks.image_shifts import shifted
 from benchmarks.mini.shifts import to_float
-from benchmarks.parquet import Wanted, batches, read, write
-from benchmarks.prepared import Prepared, prepared, require
 from benchmarks.row import Benchmark
 from benchmarks.sources import Repository, VisionSource
 from benchmarks.task import Batch, Report, Task, silent

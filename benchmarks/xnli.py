@@ -32,10 +32,10 @@ from transformers import XLMRobertaForSequenceClassification
 from transformers.utils import logging
 
 from benchmarks.cache import digest
+from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.parquet import Wanted, batches, read, write
+from benchmarks.data.prepared import Prepared, prepared, require
 from benchmarks.errors import DataError
-from benchmarks.hub import fetch, fetched_by, model_folder, pretrained
-from benchmarks.parquet import Wanted, batches, read, write
-from benchmarks.prepared import Prepared, prepared, require
 from benchmarks.row import Benchmark
 from benchmarks.sources import Repository, XNLISource
 from benchmarks.task import Batch, Report, Task, silent

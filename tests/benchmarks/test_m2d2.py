@@ -24,14 +24,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
-from benchmarks import blocks as blocks_module
 from benchmarks import m2d2
-from benchmarks.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
 from benchmarks.calibration import Calibration, calibrate, nearest, published_zero_shot
+from benchmarks.data import blocks as blocks_module
+from benchmarks.data.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
+from benchmarks.data.prepared import data_root
 from benchmarks.errors import DataError
 from benchmarks.evaluation import score
 from benchmarks.m2d2 import forward, prepare, sizes, task
-from benchmarks.prepared import data_root
 from benchmarks.row import Benchmark, PublishedColumn, Recipe
 from benchmarks.sources import Joiner, M2D2Source, Repository
 from benchmarks.task import silent

@@ -20,8 +20,8 @@ from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from benchmarks import vision
+from benchmarks.data.image_shifts import NAMES, shifted
 from benchmarks.errors import DataError
-from benchmarks.image_shifts import NAMES, shifted
 from benchmarks.paper_rows import ROWS
 from benchmarks.row import Benchmark
 from benchmarks.sources import VisionSource

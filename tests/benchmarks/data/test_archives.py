@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import archives
+from benchmarks.data import archives
 from benchmarks.errors import DataError
 from tests.benchmarks.hub_fixtures import write_archive
 

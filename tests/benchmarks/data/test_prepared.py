@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from benchmarks.cache import built_once, cached
+from benchmarks.data.prepared import data_root, find, prepare_command, prepared, require
 from benchmarks.errors import DataError
-from benchmarks.prepared import data_root, find, prepare_command, prepared, require
 
 KEY = {"revision": "abc", "sizes": (1, 2)}
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.data.hub import UnreachableError, fetch, fetched_by, pretrained
+from benchmarks.data.prepared import data_root
 from benchmarks.errors import DataError
-from benchmarks.hub import UnreachableError, fetch, fetched_by, pretrained
-from benchmarks.prepared import data_root
 from benchmarks.sources import Repository
 from benchmarks.task import silent
 from tests.hub import LARGE_BYTES, Hub

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.prepared import Prepared, data_root, prepare_command, prepared, writable
 from benchmarks.errors import DataError
-from benchmarks.prepared import Prepared, data_root, prepare_command, prepared, writable
 from benchmarks.record import write_atomically
 from benchmarks.sources import Repository
 from benchmarks.task import Report

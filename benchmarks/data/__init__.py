@@ -1,0 +1,1 @@
+"""From files of the hub to prepared folders that runs map into memory."""
