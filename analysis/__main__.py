@@ -41,6 +41,7 @@ def tables(
     _make_folder(output)
     from analysis import render
     from analysis.cost import cost_table
+    from analysis.forgetting import forgetting_tables
     from analysis.tables import all_tables, conclusions, overview_table
 
     for table in all_tables(loaded, aggregated):
@@ -49,6 +50,8 @@ def tables(
     console = render.terminal()
     for result in aggregated:
         render.print_table(overview_table(result), console)
+    for table in forgetting_tables(loaded.records, aggregated):
+        render.print_table(table, console)
     render.print_table(cost_table(loaded.records, aggregated), console)
     for line in conclusions(aggregated):
         console.print(line, markup=False)

@@ -6,6 +6,7 @@ from math import isinf
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
 from analysis.cells import NOTHING, Cell, Column, Mark, Table, number_or_none, text_cell, text_column, two_decimals
 from analysis.cost import cost_table
+from analysis.forgetting import forgetting_tables
 from analysis.records import Results
 from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
@@ -18,6 +19,7 @@ def all_tables(results: Results, aggregated: Sequence[BenchmarkResult]) -> tuple
     """Every table that is written to a file."""
     return (
         *map(benchmark_table, aggregated),
+        *forgetting_tables(results.records, aggregated),
         summary_table(aggregated),
         cost_table(results.records, aggregated),
     )

@@ -16,6 +16,9 @@ def contradiction(record: Record) -> str | None:
     if row is None:
         return f"unknown benchmark {record.benchmark!r}; the nearest is {nearest(record.benchmark, BENCHMARKS)!r}"
     missing = [domain for domain in row.domains if f"test/{row.metric}/{domain}" not in record.metrics]
+    stages = (row.train_domain, *row.sequence) if row.sequence else ()
+    missing += [f"{domain} after {stage}" for stage in stages for domain in row.domains
+                if f"after {stage}/{row.metric}/{domain}" not in record.metrics]  # fmt: skip
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
     expected = asdict(row.recipe) | ({"steps": 0} if record.method == ZERO_SHOT else {})
