@@ -31,7 +31,7 @@ from benchmarks.names import (
     suite_for,
 )
 from benchmarks.planning import ASSUMPTION, expected_cost, gpu_hours
-from benchmarks.pool import Failure, Job, default_workers, run_jobs
+from benchmarks.pool import Failure, Job, default_workers, run_jobs, visible_gpus
 from benchmarks.processes import Parallel, processes
 from benchmarks.progress import board
 from benchmarks.record import Record, RecordError, Run, read_record, read_records
@@ -62,6 +62,9 @@ Data = Annotated[
         help="Folder of prepared data and models; TRAM_DATA, else the user's cache, if unsaid.", file_okay=False
     ),
 ]
+MicroBatches = Annotated[int | None, typer.Option(min=1, help="Parts that a batch is computed in, to fit the memory.")]
+PrecisionOption = Annotated[Precision | None, typer.Option(help="Of autocast on a GPU; the recipe's if unsaid.")]
+Loaders = Annotated[int | None, typer.Option(min=0, help="Processes that load examples.")]
 Device = Annotated[str | None, typer.Option(help="cuda or cpu; what the benchmark needs if unsaid.")]
 
 
@@ -156,11 +159,9 @@ def run(
     data: Data = None,
     device: Device = None,
     parallel: Annotated[Parallel, typer.Option(help="How the processes of torchrun or srun share the run.")] = "ddp",
-    micro_batches: Annotated[
-        int | None, typer.Option(min=1, help="Parts that a batch is computed in, to fit the memory.")
-    ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of autocast on a GPU; the recipe's if unsaid.")] = None,
-    loaders: Annotated[int | None, typer.Option(min=0, help="Processes that load examples.")] = None,
+    micro_batches: MicroBatches = None,
+    precision: PrecisionOption = None,
+    loaders: Loaders = None,
     keep_reference: Annotated[
         bool, typer.Option("--keep-reference", help="TRAM-pre: compute the first weights' logits once per example.")
     ] = False,
@@ -191,7 +192,7 @@ def run(
                     typer.echo(summary(record, results))
     except StoppedError as error:
         say(f"{runs[0].benchmark} {method} seed {seed}: {error}.")
-        raise typer.Exit(INTERRUPTED if "SIGINT" in str(error) else STOPPED) from error
+        raise typer.Exit(INTERRUPTED if error.by == "SIGINT" else STOPPED) from error
     except (RunError, RecordError) as error:
         fail(str(error), code=2 if isinstance(error, DataError) else 1)
     except KeyboardInterrupt:
@@ -204,13 +205,16 @@ def suite(
     full: Annotated[bool, typer.Option("--full", help="Every method and seed instead of the quick selection.")] = False,
     results: Results = Path("results"),
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs side by side; as many as cores, or one on a GPU, if unsaid.")
+        int | None, typer.Option(min=1, help="Runs side by side; as many as cores, or one on each GPU, if unsaid.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="As 0:5 (0 to 4), 3, or 0,2,4.")] = None,
     benchmarks: Annotated[list[str] | None, typer.Option(help="Only these benchmarks or families; repeatable.")] = None,
     methods: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     data: Data = None,
     device: Device = None,
+    micro_batches: MicroBatches = None,
+    precision: PrecisionOption = None,
+    loaders: Loaders = None,
 ) -> None:
     """Make all records of a suite that are not there yet, side by side. Interrupt at will: the same command resumes."""
     row = SUITES[known(name, SUITES, "suite")]
@@ -227,8 +231,10 @@ def suite(
     if not runs:
         fail(f"no benchmark of the selection has the methods {', '.join(listed(methods or []))}")
     use(data, device)
-    needs_gpu = any(BENCHMARKS[item.benchmark].needs for item in runs)
-    work(runs, results, jobs or (1 if needs_gpu else None), Execution(device=device))
+    refuse_many("suite")
+    execution = Execution(device, micro_batches=micro_batches, precision=precision, loaders=loaders)
+    needs_gpu = device != "cpu" and any(BENCHMARKS[item.benchmark].needs for item in runs)
+    work(runs, results, jobs or (max(1, len(visible_gpus())) if needs_gpu else None), execution)
 
 
 @app.command()
@@ -268,12 +274,14 @@ def calibrate(
     """Score the untrained model under every joiner of lines beside the paper, which does not say what it used."""
     row = BENCHMARKS[known(name, [item for item in BENCHMARKS if has_joiner(item)], "benchmark of M2D2")]
     use(data, device)
-    calibration = pkgutil.resolve_name("benchmarks.calibration")
+    refuse_many("calibrate")
+    calibration, on_machine = pkgutil.resolve_name("benchmarks.calibration"), pkgutil.resolve_name("benchmarks.machine")
     job = Job(f"calibrate {name}", "", (), stage=f"calibrate {name}", kind=name)
     try:
         with board([job], workers=1, console=Console(stderr=True)) as shown:
             shown.started(job)
-            found = calibration.calibrate(row, partial(shown.progressed, job), device or "cuda")
+            here = on_machine.machine(on_machine.device_for(row, Execution(device)), name)
+            found = calibration.calibrate(row, partial(shown.progressed, job), here.device)
             shown.succeeded(job, 0.0)
     except RunError as error:
         fail(str(error), code=2 if isinstance(error, DataError) else 1)
@@ -292,6 +300,12 @@ def calibrate(
 
 def has_joiner(name: str) -> bool:
     return isinstance(BENCHMARKS[name].source, M2D2Source)
+
+
+def refuse_many(command: str) -> None:
+    """Started as several processes, each would do all of it."""
+    if processes().are_many:
+        fail(f"`{command}` is one process; torchrun and srun start several of `run`, which share one run")
 
 
 def use(data: Path | None, device: str | None) -> None:

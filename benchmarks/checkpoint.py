@@ -1,12 +1,13 @@
 """Checkpoints of a run: everything that the rest of it depends on, written whole or not at all, the last two kept.
 
-    seed-3.checkpoint/step-00002000/rank-0.pt     one file per process; read with weights-only loading
+    seed-3.checkpoint/step-00002000/rank-0.pt     one file per process, with its checksum; weights-only loading
 
 A process of a sharded run keeps its own shards; otherwise the first keeps what all share. Random states are each
 process's own.
 """
 
 import contextlib
+import hashlib
 import os
 import pickle
 import random
@@ -40,19 +41,31 @@ class Checkpoints:
     processes: Processes = field(default_factory=Processes)
 
     def latest(self) -> dict[str, Any] | None:
-        """The newest state that can be read; None where there is none.
+        """The newest state that every process can read; None where there is none.
 
         Raises RunError if it belongs to another run: nothing is mixed, and nothing deleted.
         """
+        state = self._newest()
+        if not self.processes.are_many:
+            return state
+        mine = 0 if state is None else int(state["shared"]["step"])
+        agreed = _over_all(mine, dist.ReduceOp.MIN)
+        if mine != agreed:
+            state = self._readable(self.folder / f"step-{agreed:08d}") if agreed else None
+        if _over_all(int(agreed > 0 and state is None), dist.ReduceOp.MAX):
+            raise RunError(
+                f"{self.folder}: no checkpoint can be read by all processes. Delete the folder to start anew."
+            )
+        return state if agreed else None
+
+    def _newest(self) -> dict[str, Any] | None:
         unreadable: list[str] = []
         for step in sorted(self.folder.glob("step-*"), reverse=True):
-            try:
-                state = self._read(step)
-            except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-                unreadable.append(f"{step.name} ({type(error).__name__})")
-                continue
-            self._check(state["identity"])
-            return state
+            state = self._readable(step)
+            if state is not None:
+                self._check(state["identity"])
+                return state
+            unreadable.append(step.name)
         if unreadable:
             raise RunError(
                 f"{self.folder}: no checkpoint can be read: {', '.join(unreadable)}. Delete the folder to start anew."
@@ -78,17 +91,17 @@ class Checkpoints:
                 shutil.rmtree(old, ignore_errors=True)
         self._wait()
 
-    def remove(self) -> None:
-        if self.processes.is_first:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
     @property
     def _sharded(self) -> bool:
         return self.processes.are_many and self.processes.parallel == "fsdp2"
 
-    def _read(self, step: Path) -> dict[str, Any]:
-        mine = _load(step / f"rank-{self.processes.rank}.pt")
-        return mine if "shared" in mine else _load(step / "rank-0.pt") | mine
+    def _readable(self, step: Path) -> dict[str, Any] | None:
+        """The state after a step; None where a file of it is missing or not what was written."""
+        try:
+            mine = _load(step / f"rank-{self.processes.rank}.pt")
+            return mine if "shared" in mine else _load(step / "rank-0.pt") | mine
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+            return None
 
     def _check(self, identity: Mapping[str, Any]) -> None:
         difference = first_difference(identity, self.identity)
@@ -102,6 +115,13 @@ class Checkpoints:
     def _wait(self) -> None:
         if self.processes.are_many:
             dist.barrier()
+
+
+def _over_all(number: int, how: Any) -> int:
+    """The smallest or largest of a number over the processes."""
+    held = torch.tensor(number)
+    dist.all_reduce(held, how)
+    return int(held)
 
 
 def first_difference(left: Any, right: Any, name: str = "") -> tuple[str, Any, Any] | None:
@@ -147,6 +167,7 @@ def set_random_states(states: Mapping[str, Any]) -> None:
 @torch.no_grad()
 def weights(model: nn.Module, device: torch.device | None = None) -> dict[str, Tensor]:
     """Copies of all parameters and buffers, this process's shards where they are sharded."""
+    reshard(model)
     named = [*model.named_parameters(), *model.named_buffers()]
     return {name: _local(tensor).detach().to(device or tensor.device, copy=True) for name, tensor in named}
 
@@ -154,12 +175,17 @@ def weights(model: nn.Module, device: torch.device | None = None) -> dict[str, T
 @torch.no_grad()
 def set_weights(model: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Put what `weights` copied back, in place."""
-    for module in model.modules():
-        reshard: Any = getattr(module, "reshard", None)
-        if reshard is not None:
-            reshard()  # what FSDP gathered for a forward would be taken for the weights
+    reshard(model)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         _local(tensor).copy_(values[name])
+
+
+def reshard(model: nn.Module) -> None:
+    """Drop what FSDP gathered for a forward, which would be taken for the weights."""
+    for module in model.modules():
+        drop: Any = getattr(module, "reshard", None)
+        if drop is not None:
+            drop()
 
 
 def set_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -210,11 +236,20 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), file)
         file.flush()
         os.fsync(file.fileno())
+    # What a disk returns is not always what it was given, and torch does not look.
+    path.with_suffix(".sha256").write_text(_digest(path))
     with contextlib.suppress(OSError):  # folders cannot be synced everywhere
         descriptor = os.open(path.parent, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _load(path: Path) -> dict[str, Any]:
+    if path.with_suffix(".sha256").read_text() != _digest(path):
+        raise OSError(f"{path} is not what was written")
     return torch.load(path, map_location="cpu", weights_only=True)

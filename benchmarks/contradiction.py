@@ -7,7 +7,11 @@ from benchmarks.execution import FITTED
 from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Recipe
+from benchmarks.sources import identity
 from benchmarks.variants import nearest
+
+SOURCE = "source"
+"""The revision, in a record, that is a digest of its row's source."""
 
 
 def contradiction(record: Record) -> str | None:
@@ -21,6 +25,8 @@ def contradiction(record: Record) -> str | None:
                 if f"after {stage}/{row.metric}/{domain}" not in record.metrics]  # fmt: skip
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
+    if row.source is not None and record.revisions.get(SOURCE) != identity(row.source):
+        return f"it was made from other data or another model than {row.name} names now"
     expected = asdict(row.recipe) | ({"steps": 0} if record.method == ZERO_SHOT else {})
     defaults = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
     for name, value in expected.items():

@@ -1,4 +1,8 @@
-"""How a run is carried out on the machine at hand: nothing in here changes what is computed but its rounding."""
+"""How a run is carried out on the machine at hand.
+
+Nothing in here changes what a step computes but its rounding, and how random numbers and the statistics of BatchNorm
+fall to the parts of a batch that is cut.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -21,9 +25,12 @@ class Execution:
 
     def fitted(self, recipe: Recipe) -> Recipe:
         """The recipe as it is carried out."""
+        parts = recipe.micro_batches if self.micro_batches is None else self.micro_batches
         return replace(
             recipe,
-            micro_batches=recipe.micro_batches if self.micro_batches is None else self.micro_batches,
+            micro_batches=parts,
+            # What is cut to fit the memory in training is cut as much in scoring.
+            evaluation_batch_size=max(1, recipe.evaluation_batch_size * recipe.micro_batches // parts),
             precision=recipe.precision if self.precision is None else self.precision,
             keep_reference=self.keep_reference,
         )

@@ -32,6 +32,7 @@ from benchmarks.data.archives import lines
 from benchmarks.data.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
 from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
 from benchmarks.data.prepared import Prepared, prepared, require
+from benchmarks.data.quiet import quiet
 from benchmarks.errors import DataError
 from benchmarks.row import Benchmark
 from benchmarks.sources import Joiner, M2D2Source, Repository
@@ -118,9 +119,10 @@ def task(row: Benchmark, seed: int) -> Task:
 
 def pretrained_model(folder: Path) -> Any:
     """The causal language model that lies in `folder`, in float32, without a cache of keys and values."""
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
     model.config.use_cache = False
     return model
 

@@ -23,6 +23,7 @@ class Machine:
 
     device: torch.device
     memory_bytes: int
+    """Free on the GPU."""
     has_bfloat16: bool
 
 
@@ -37,8 +38,8 @@ def machine(device: torch.device, name: str) -> Machine:
             f"process {device.index} of this machine has no GPU: there are {torch.cuda.device_count()}. "
             "Start as many processes as GPUs."
         )
-    properties = torch.cuda.get_device_properties(device)
-    return Machine(device, properties.total_memory, torch.cuda.is_bf16_supported(including_emulation=False))
+    free, _ = torch.cuda.mem_get_info(device)
+    return Machine(device, free, torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def device_for(row: Benchmark, execution: Execution) -> torch.device:
@@ -94,7 +95,7 @@ def _check_memory(row: Benchmark, recipe: Recipe, method: Method, execution: Exe
     else:
         advice = "Share it between GPUs: torchrun --nproc-per-node 4 -m benchmarks run ... --parallel fsdp2."
     raise RunError(
-        f"{row.name}: needs about {needed / GIB:.0f} GiB of GPU memory; this GPU has {here.memory_bytes / GIB:.0f}. "
+        f"{row.name}: needs about {needed / GIB:.0f} GiB of GPU memory; {here.memory_bytes / GIB:.0f} are free here. "
         + advice
     )
 
@@ -102,11 +103,14 @@ def _check_memory(row: Benchmark, recipe: Recipe, method: Method, execution: Exe
 def memory_bytes(row: Benchmark, recipe: Recipe, method: Method, execution: Execution) -> float:
     """An estimate of the peak on one GPU: weights, gradients, optimizer, the method's copies, one micro-batch.
 
-    Sharding divides all but the micro-batch. A GPU that scores has no gradients, so evaluation needs no more.
+    Sharding divides all but the micro-batch; replicas hold the gradients once more, to exchange them. Scoring keeps
+    nothing for a backward pass: a batch of it needs no more than a micro-batch.
     """
     assert row.needs is not None
-    shards = execution.processes.count if execution.processes.parallel == "fsdp2" else 1
-    per_parameter = 4 * (2 + _optimizer_copies(recipe) + _weight_copies(method))
+    several = execution.processes.are_many
+    shards = execution.processes.count if several and execution.processes.parallel == "fsdp2" else 1
+    buckets = several and execution.processes.parallel == "ddp"
+    per_parameter = 4 * (2 + buckets + _optimizer_copies(recipe) + _weight_copies(method))
     examples = recipe.batch_size / execution.processes.count / recipe.micro_batches
     return row.needs.parameters * per_parameter / shards + examples * row.needs.activation_bytes + OVERHEAD_BYTES
 

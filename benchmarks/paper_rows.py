@@ -234,7 +234,7 @@ _M2D2_ROWS = (
         _S2ORC_TOKENS,
         "table_10_m2d2_gpt2xl",
         Needs(4, 1_557_611_200, 3_510 * GIGA, 3.7 * GIGA, data_bytes=19.2 * GIGA, disk_bytes=23 * GIGA),
-        recipe=replace(_LANGUAGE, steps=100_000),
+        recipe=replace(_LANGUAGE, steps=100_000, evaluation_batch_size=4),
         model=GPT2_XL,
         zero_shot_name="GPT2-XL",
     ),

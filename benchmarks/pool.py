@@ -72,6 +72,14 @@ class Display(Protocol):
     def packing_seconds(self, job: Job) -> float: ...
 
 
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; asked without loading CUDA."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
+
+
 def default_workers() -> int:
     """As many as the cores that this process may use, fewer where the memory would not do."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -143,9 +151,14 @@ class _Pool:
         idle = next((worker for worker in self._workers if worker.job is None), None)
         if idle is None and len(self._workers) < self._size and self._next_job():
             self._started_workers += 1
-            idle = _Worker(self._logs / f"{self._started_workers}.log")
+            idle = _Worker(self._logs / f"{self._started_workers}.log", self._gpu())
             self._workers.append(idle)
         return idle
+
+    def _gpu(self) -> dict[str, str]:
+        """Workers take turns at the GPUs: each sees one, that which the fewest of the others see."""
+        gpus, taken = visible_gpus(), [worker.gpu for worker in self._workers]
+        return {"CUDA_VISIBLE_DEVICES": min(gpus, key=taken.count)} if len(gpus) > 1 else {}
 
     def _listen(self, worker: "_Worker") -> None:
         job = worker.job
@@ -182,13 +195,14 @@ class _Pool:
 class _Worker:
     """A process that takes jobs until it is killed; what it prints goes to a log of its own."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
         self.job: Job | None = None
+        self.gpu = environment.get("CUDA_VISIBLE_DEVICES")
         self._log = log
         spawn = multiprocessing.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
         self.process = spawn.Process(target=_work, args=(theirs, log), daemon=False)
-        with changed_environment(ENVIRONMENT), interrupts_blocked():
+        with changed_environment(ENVIRONMENT | dict(environment)), interrupts_blocked():
             self.process.start()
         # With our copy closed, the connection ends when the process does.
         theirs.close()

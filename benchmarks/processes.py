@@ -84,5 +84,12 @@ def joined(these: Processes, on_gpu: bool) -> Iterator[None]:
     )
     try:
         yield
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("gloo", "NCCL", "Connection")):
+            raise
+        raise RunError(
+            f"process {these.rank} lost the others ({str(error).splitlines()[0][:120]}): one of them ended, or the "
+            "network did. The same command goes on from the last checkpoint"
+        ) from error
     finally:
         dist.destroy_process_group()

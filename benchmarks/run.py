@@ -7,16 +7,16 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from benchmarks.bound import ByValidation
 from benchmarks.checkpoint import Checkpoints, checkpoint_folder, first_difference
-from benchmarks.contradiction import contradiction
+from benchmarks.contradiction import SOURCE, contradiction
 from benchmarks.environment import environment, peak_memory_bytes, reset_peak_memory
 from benchmarks.errors import NonFiniteError
 from benchmarks.evaluation import evaluate
@@ -28,7 +28,8 @@ from benchmarks.processes import joined
 from benchmarks.record import Passes, Record, RecordError, Run, Seconds, StepStatistics, read_record
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Benchmark, Recipe
-from benchmarks.stopping import stop_requests
+from benchmarks.sources import identity
+from benchmarks.stopping import StoppedError, StopRequest, stop_requests
 from benchmarks.storage import check_folder, save
 from benchmarks.task import Report, Task
 from benchmarks.training import Training, lr_factor, train
@@ -53,13 +54,17 @@ def execute(run: Run, results: Path, execution: Execution, report: Report) -> Re
         return checked(read_record(path), path)
     check_folder(path.parent)
     device = device_for(row, execution)
-    check_machine(row, recipe, resolved.method, execution, machine(device, row.name), path.parent)
+    here = machine(device, row.name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # before anything is put on it: sharding and pinning ask for the current one
+    check_machine(row, recipe, resolved.method, execution, here, path.parent)
     # The last bits of a sum depend on how many threads share it.
     torch.set_num_threads(1)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    started = time.perf_counter()
+    # Of several processes one makes what is missing, and the others wait for its lock.
+    pkgutil.resolve_name(row.prepare)(row, report)
     with joined(execution.processes, device.type == "cuda"):
-        record, curve = _made(run, row, recipe, resolved, device, execution, path, report)
+        record, curve = _made(run, row, recipe, resolved, device, execution, path, started, report)
     if execution.processes.is_first:
         save(record, curve, results)
         shutil.rmtree(checkpoint_folder(path), ignore_errors=True)
@@ -85,11 +90,11 @@ def _made(
     device: torch.device,
     execution: Execution,
     path: Path,
+    started: float,
     report: Report,
 ) -> tuple[Record, str]:
     """The run itself, in every process of it: its record and the lines of its curve."""
-    started = time.perf_counter()
-    task = _task(run, row, recipe, device, execution, report)
+    task = _task(run, row, recipe, device)
     prepared = time.perf_counter()
     checkpoints = Checkpoints(
         checkpoint_folder(path), _identity(run, recipe, resolved, task, execution), execution.processes
@@ -108,8 +113,10 @@ def _made(
                 stop=stop,
                 metric=row.metric,
             )
-        trained = time.perf_counter()
-        metrics = evaluate(task, row.metric, recipe.evaluation_batch_size, report, execution) | dict(training.stages)
+            trained = time.perf_counter()
+            stoppable = partial(_report_unless_stopped, report, stop)
+            metrics = evaluate(task, row.metric, recipe.evaluation_batch_size, stoppable, execution)
+        metrics |= dict(training.stages) | _last_stage(row, metrics)
         _check_finite(metrics)
     except NonFiniteError as error:
         raise NonFiniteError(
@@ -139,18 +146,33 @@ def _made(
     return record, curve_lines(training, recipe)
 
 
-def _task(run: Run, row: Benchmark, recipe: Recipe, device: torch.device, execution: Execution, report: Report) -> Task:
-    """What `run` trains, on its device. One process prepares what is missing; the others wait for it."""
-    prepare = pkgutil.resolve_name(row.prepare)
-    if execution.processes.are_many:
-        if execution.processes.is_first:
-            prepare(row, report)
-        dist.barrier()
-    prepare(row, report)
+def _report_unless_stopped(report: Report, stop: StopRequest, stage: str, done: int, total: int) -> None:
+    """Between two domains that are scored, a run can be stopped: its training is done, and in its last checkpoint."""
+    report(stage, done, total)
+    if stop and done < total:
+        raise StoppedError(
+            f"stopped by {stop.by} while it was scored: the same command goes on from the last checkpoint", stop.by
+        )
+
+
+def _last_stage(row: Benchmark, metrics: Mapping[str, float]) -> dict[str, float]:
+    """After the last domain of a sequence all is scored as it is at the end."""
+    if not row.sequence:
+        return {}
+    return {
+        key.replace("test", f"after {row.sequence[-1]}", 1): value
+        for key, value in metrics.items()
+        if key.startswith("test/")
+    }
+
+
+def _task(run: Run, row: Benchmark, recipe: Recipe, device: torch.device) -> Task:
+    """What `run` trains, on its device."""
     torch.manual_seed(run.seed)
     task: Task = pkgutil.resolve_name(row.task)(row, run.seed)
     task.model.to(device)
-    return replace(task, forward=autocast(task.forward, device, recipe.precision))
+    revisions = dict(task.revisions) | ({} if row.source is None else {SOURCE: identity(row.source)})
+    return replace(task, forward=autocast(task.forward, device, recipe.precision), revisions=revisions)
 
 
 def _identity(run: Run, recipe: Recipe, resolved: Resolved, task: Task, execution: Execution) -> dict[str, Any]:

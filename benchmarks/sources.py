@@ -4,7 +4,9 @@ A revision is the commit that this project was written against; None where it is
 the newest one and the records name it.
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 Joiner = Literal["newline", "eos", "none"]
@@ -80,3 +82,9 @@ class VisionSource:
 
 
 Source = M2D2Source | XNLISource | VisionSource
+
+
+def identity(source: Source) -> str:
+    """A digest of all that decides what a run trains on and is tested on; the paper's counts do not."""
+    fields = {name: value for name, value in asdict(source).items() if name != "published_tokens"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

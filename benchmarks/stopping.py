@@ -16,7 +16,11 @@ STOPPED = 75
 
 
 class StoppedError(RunError):
-    """A run that was asked to stop, and has left a checkpoint to go on from."""
+    """A run that was asked to stop, and has left a checkpoint to go on from; `by` names the signal, if it came here."""
+
+    def __init__(self, message: str, by: str | None = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class StopRequest:

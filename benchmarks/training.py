@@ -37,7 +37,8 @@ class Training:
 
     `curves` holds one value per step: `loss` (nats, at theta, without the penalty) and, where the method has them,
     `distance`, `radius` and `perturbation_norm`. `validation_nll` is keyed by step; `stages`, of a sequence of
-    domains, by `after <domain>/metric/domain`. `resumed` counts how often the run was taken up from a checkpoint.
+    domains, all but the last, by `after <domain>/metric/domain`. `resumed` counts how often the run was taken up from a
+    checkpoint.
     """
 
     selected_step: int
@@ -72,22 +73,31 @@ def train(
     run = _Run(task, recipe, resolved, seed, execution)
     torch.manual_seed(seed)
     if checkpoints is not None and (state := checkpoints.latest()) is not None:
-        run.load(state)
+        try:
+            run.load(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{checkpoints.folder}: was written by other code ({type(error).__name__}: {error}). "
+                "Delete the folder to start anew."
+            ) from error
     earlier = run.seconds
     task.model.train()
     for step, indices, batch in run.batches():
         run.step(step, indices, batch)
         run.seconds = earlier + time.perf_counter() - started
-        if step % recipe.steps == 0 and task.sequence:
+        if step % recipe.steps == 0 and step < run.steps:
             run.measure_stage(step, metric)
         if checkpoints is not None:
             asked = stop is not None and _any(bool(stop), execution)
-            if asked or (recipe.checkpoint_every is not None and step % recipe.checkpoint_every == 0):
+            every = recipe.checkpoint_every
+            if asked or (every is not None and (step % every == 0 or step == run.steps)):
                 checkpoints.save(step, run.state(step))
             if asked:
+                by = stop.by if stop else None
                 raise StoppedError(
-                    f"stopped at step {step:,} of {run.steps:,} by {stop.by if stop and stop.by else 'another process'}"
-                    ", after a checkpoint: the same command goes on from there"
+                    f"stopped at step {step:,} of {run.steps:,} by {by or 'another process'}, after a checkpoint: "
+                    "the same command goes on from there",
+                    by,
                 )
         report("train", step, run.steps)
     return run.finished()
@@ -203,7 +213,10 @@ class _Run:
             self.tram.maximum = region.maximum * self.resolved.maximum.factor(step, self.steps, nll)
 
     def measure_stage(self, step: int, metric: Metric) -> None:
-        """Score all domains after a stage of a sequence; what was learned before may be forgotten by now."""
+        """Score all domains after a stage of a sequence; what was learned before may be forgotten by now.
+
+        Not after the last, when all is scored anyway.
+        """
         domain = [next(iter(self.task.test)), *self.task.sequence][step // self.recipe.steps - 1]
         found = evaluate(self.task, metric, self.recipe.evaluation_batch_size, silent, self.execution)
         for key, value in found.items():

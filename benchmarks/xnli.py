@@ -15,7 +15,6 @@ What to know about the data:
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -29,12 +28,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import XLMRobertaForSequenceClassification
-from transformers.utils import logging
 
 from benchmarks.cache import digest
 from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
 from benchmarks.data.parquet import Wanted, batches, read, write
 from benchmarks.data.prepared import Prepared, prepared, require
+from benchmarks.data.quiet import quiet
 from benchmarks.errors import DataError
 from benchmarks.row import Benchmark
 from benchmarks.sources import Repository, XNLISource
@@ -135,7 +134,7 @@ def parts(row: Benchmark) -> dict[str, Part]:
 
 def new_model(folder: Path, source: XNLISource, seed: int) -> XLMRobertaForSequenceClassification:
     """XLM-R with a new head for three classes, drawn from `seed`; the caller's random state is left as it was."""
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         loaded: Any = XLMRobertaForSequenceClassification.from_pretrained(
             folder,
@@ -150,20 +149,6 @@ def new_model(folder: Path, source: XNLISource, seed: int) -> XLMRobertaForSeque
     if lacking:
         raise DataError(f"{source.model}: its weights lack {lacking[0]}. Name a repository of a pre-trained XLM-R.")
     return model.train()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps transformers from drawing a bar and from reporting the new head."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _source(row: Benchmark) -> XNLISource:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def prepared(name: str, key: Mapping[str, Any], build: Callable[[Path], Mapping[
 def find(name: str, key: Mapping[str, Any]) -> Prepared | None:
     """The folder `name` below the root; None where it is not there.
 
-    Raises DataError where it was made from another key, or where a file is missing or has another size.
+    Raises DataError where it was made from another key, or where a file is missing or is not what was written.
     """
     folder = data_root() / name
     if not folder.is_dir():
@@ -83,6 +84,8 @@ def find(name: str, key: Mapping[str, Any]) -> Prepared | None:
         if size != described["bytes"]:
             fault = "is missing" if size is None else f"has {size:,} bytes, not {described['bytes']:,}"
             raise DataError(f"{folder}: {file} {fault}. {delete}.")
+        if _checksum(path, path.stat().st_mtime_ns) != described["sha256"]:
+            raise DataError(f"{folder}: {file} is not what was written. {delete}.")
     return Prepared(folder, details, {file: described["sha256"] for file, described in files.items()})
 
 
@@ -122,5 +125,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _described(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": _checksum(path, path.stat().st_mtime_ns)}
+
+
+@cache
+def _checksum(path: Path, modified: int) -> str:
+    """Of a file's content, once per process: a disk may lose bits without a change of size or date."""
     with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return hashlib.file_digest(file, "sha256").hexdigest()

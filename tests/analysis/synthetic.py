@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.record import Passes, Record, Seconds, StepStatistics, write_record
 from benchmarks.registry import BENCHMARKS
+from benchmarks.sources import identity
 
 Score = Callable[[str, int, str], float]
 """score(method, seed, domain): what the record says."""
@@ -38,7 +39,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
         "passes": Passes(forward=2 if ascends else 1, backward=2 if ascends else 1),
         "seconds": Seconds(prepare=1.0, train=10.0 + seed if not ascends else 20.0 + seed, evaluate=1.0),
         "peak_memory_bytes": 300 * 2**20,
-        "revisions": {"data": "made up"},
+        "revisions": {"data": "made up"} | ({"source": identity(row.source)} if row.source else {}),
         "environment": {"torch": "2.15.0", "threads": 1},
     }
     return Record.model_validate(fields | changes)

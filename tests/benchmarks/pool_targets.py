@@ -21,6 +21,13 @@ def environment(folder: Path, report: Callable[[str, int, int], None]) -> None:
     (folder / "environment").write_text(" ".join(os.environ[name] for name in names))
 
 
+def gpu(folder: Path, number: int, report: Callable[[str, int, int], None]) -> None:
+    """Leave what GPU the worker sees, late enough that no worker does two of these."""
+    (folder / str(number)).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    while len(list(folder.iterdir())) < 3:
+        time.sleep(0.05)
+
+
 def chatter(report: Callable[[str, int, int], None]) -> None:
     print("on stdout")
     os.write(2, b"on stderr\n")

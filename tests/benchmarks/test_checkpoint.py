@@ -1,5 +1,6 @@
 """A run that was interrupted, however, ends with the bits of one that was not."""
 
+import hashlib
 import random
 import signal
 import subprocess
@@ -92,7 +93,9 @@ def test_a_run_stopped_and_taken_up_is_bit_identical(method: str, recipe: Recipe
 def test_a_sequence_of_domains_is_taken_up_in_the_domain_where_it_was(stop: int, tmp_path: Path) -> None:
     expected = whole(sequence(3), WATCHED, "MESA")
     assert_same(stopped_at((stop,), sequence, WATCHED, "MESA", tmp_path, Execution()), expected)
-    assert set(expected[1].stages) >= {"after home/accuracy/away", "after away/accuracy/home"}
+    assert set(expected[1].stages) == {
+        f"after home/{metric}/{domain}" for metric in ("nll", "accuracy") for domain in ("home", "away")
+    }
 
 
 def test_kept_reference_logits_are_in_the_checkpoint(tmp_path: Path) -> None:
@@ -143,6 +146,23 @@ def test_a_checkpoint_cut_short_is_passed_over_for_the_one_before(tmp_path: Path
     assert replace(periodic(tmp_path, {}), seconds=0, resumed=0) == replace(expected, seconds=0)
 
 
+def test_bits_that_a_disk_lost_are_noticed(tmp_path: Path) -> None:
+    periodic(tmp_path, {})
+    newest = tmp_path / "step-00000012" / "rank-0.pt"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    state = Checkpoints(tmp_path, {}).latest()
+    assert state is not None
+    assert state["shared"]["step"] == 9
+
+
+def test_a_checkpoint_of_other_code_is_named(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, {}).save(3, {"step": 3})
+    with pytest.raises(RunError, match=r"was written by other code \(KeyError: 'weights'\). Delete the folder"):
+        periodic(tmp_path, {})
+
+
 def test_what_a_killed_process_was_writing_is_no_checkpoint(tmp_path: Path) -> None:
     periodic(tmp_path, {})
     (tmp_path / "step-00000012").rename(tmp_path / ".step-00000012")
@@ -156,7 +176,7 @@ def test_checkpoints_none_of_which_can_be_read_are_named_and_kept(tmp_path: Path
     periodic(tmp_path, {})
     for path in tmp_path.rglob("rank-0.pt"):
         path.write_bytes(b"")
-    with pytest.raises(RunError, match=r"no checkpoint can be read: step-00000012 .*Delete the folder"):
+    with pytest.raises(RunError, match=r"no checkpoint can be read: step-00000012, step-00000009\. Delete the folder"):
         Checkpoints(tmp_path, {}).latest()
     assert len(steps_in(tmp_path)) == 2
 
@@ -170,7 +190,9 @@ class Harmful:
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (tmp_path / "step-00000001").mkdir()
-    torch.save({"shared": Harmful()}, tmp_path / "step-00000001" / "rank-0.pt")
+    harmful = tmp_path / "step-00000001" / "rank-0.pt"
+    torch.save({"shared": Harmful()}, harmful)
+    harmful.with_suffix(".sha256").write_text(hashlib.sha256(harmful.read_bytes()).hexdigest())
     with pytest.raises(RunError, match="no checkpoint can be read"):
         Checkpoints(tmp_path, {}).latest()
 

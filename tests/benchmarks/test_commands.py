@@ -93,6 +93,15 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["suite mini", "calibrate m2d2-wiki"])
+def test_what_is_one_process_is_not_started_as_several(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    found = call(*command.split())
+    assert found.exit_code == 2
+    assert "torchrun and srun start several of `run`" in found.stderr
+
+
 # ------------------------------------------------------------------------------------------------------ real processes
 
 

@@ -17,7 +17,7 @@ from benchmarks.__main__ import app
 from benchmarks.checkpoint import checkpoint_folder
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
-from benchmarks.record import Record, Run
+from benchmarks.record import Record, RecordError, Run
 from benchmarks.registry import BENCHMARKS
 from benchmarks.run import execute
 from benchmarks.stopping import StoppedError
@@ -205,3 +205,37 @@ def test_calibrate_prints_every_joiner_beside_the_paper(monkeypatch: pytest.Monk
     ]
     assert lines[-1].endswith(f": {joiners[errors.index(min(errors))]}.")
     assert call("calibrate", "xnli").exit_code == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_calibrate_asks_for_the_gpu_before_it_prepares(prepared: Hub, tmp_path: Path) -> None:
+    asked = len(prepared.requests)
+    found = call("calibrate", "m2d2-wiki", "--data", str(tmp_path))
+    assert found.exit_code == 1
+    assert "m2d2-wiki takes a GPU, and torch finds none here. --device cpu" in found.stderr
+    assert len(prepared.requests) == asked
+
+
+@pytest.mark.parametrize("change", [{"joiner": "eos"}, {"block": 16}, {"trained": ("Math", "Art")}])
+def test_a_record_of_other_data_is_not_done(change: dict[str, Any], tmp_path: Path) -> None:
+    run = Run("paper", "m2d2-s2orc", "zero-shot", 0)
+    execute(run, tmp_path, HERE, silent)
+    row = SMALL["m2d2-s2orc"]
+    assert row.source is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BENCHMARKS, row.name, replace(row, source=replace(row.source, **change)))
+        with pytest.raises(RecordError, match=r"seed-0\.json: it was made from other data or another model"):
+            execute(run, tmp_path, HERE, silent)
+    assert execute(run, tmp_path, HERE, silent).selected_step == 0
+
+
+def test_damaged_data_are_noticed_though_their_size_is_right(prepared: Hub, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert call("prepare", "xnli", "--data", str(data)).exit_code == 0
+    (victim,) = data.glob("xnli/*/fr/test/*.arrow")
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 255
+    victim.write_bytes(content)
+    found = call("prepare", "xnli", "--data", str(data))
+    assert found.exit_code == 2
+    assert f"{victim.name} is not what was written. Delete this folder" in found.stderr

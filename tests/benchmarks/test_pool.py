@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.pool import ENVIRONMENT, Failure, Job, changed_environment, default_workers, run_jobs
+from benchmarks.pool import ENVIRONMENT, Failure, Job, changed_environment, default_workers, run_jobs, visible_gpus
 
 TARGETS = "tests.benchmarks.pool_targets"
 
@@ -183,3 +183,19 @@ def wait_for(find: Callable[[], list[int]], count: int, seconds: float = 30) -> 
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s in vain")
+
+
+def test_gpus_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7f")
+    assert visible_gpus() == ["2", "GPU-7f"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+
+
+def test_workers_take_turns_at_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three workers, two GPUs: each worker sees one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    jobs = [Job(f"job {number}", f"{TARGETS}:gpu", (tmp_path, number), "work", "any") for number in range(3)]
+    assert run_jobs(jobs, 3, Journal()) == []
+    seen = sorted((tmp_path / str(number)).read_text() for number in range(3))
+    assert seen in (["4", "4", "6"], ["4", "6", "6"])

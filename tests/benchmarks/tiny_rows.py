@@ -36,7 +36,16 @@ ROWS = (
     row("tiny-long", Recipe("SGD", lr=0.1, steps=220, batch_size=8, schedule="linear", checkpoint_every=10)),
     row(
         "tiny-still",
-        Recipe("SGD", lr=0.1, steps=60, batch_size=8, schedule="cosine", evaluation_every=5, checkpoint_every=5),
+        Recipe(
+            "SGD",
+            lr=0.1,
+            steps=60,
+            batch_size=8,
+            schedule="cosine",
+            evaluation_every=5,
+            checkpoint_every=5,
+            selection="validation",
+        ),
     ),
     row("tiny-dies"),
     row("tiny-unprepared", family="tiny-broken"),
