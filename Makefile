@@ -12,10 +12,10 @@ READY      := .venv/ready
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures readme test lint format lock clean
+.PHONY: help reproduce tables figures readme test lint format lock slurm-install slurm-up slurm-down clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: FULL=1 (every method, 5 seeds), RESULTS=$(RESULTS), OUTPUT=$(OUTPUT),"
 	@echo "  PYTHON=... (the interpreter for .venv, 3.11 or newer), UPGRADE=1 (lock the newest versions)."
@@ -54,6 +54,16 @@ format: $(READY) ## format the code and mend what ruff can
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(PY) .ci/uv_as_pip.py pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
+
+slurm-install: ## install Debian's Slurm, for slurm-up and the tests that need it (as root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null
+
+slurm-up: $(READY) ## bring up a whole Slurm on this machine, to try things on
+	$(PY) -m tests.slurm_cluster up
+
+slurm-down: $(READY) ## take it down again, with all its jobs
+	$(PY) -m tests.slurm_cluster down
 
 clean: ## remove reports and caches; .venv and build/results stay
 	rm -rf build/report build/stored build/lib build/bdist.* dist *.egg-info
