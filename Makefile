@@ -12,7 +12,7 @@ READY      := .venv/ready
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures readme test lint format lock slurm-install slurm-up slurm-down clean
+.PHONY: help reproduce tables figures readme test lint format lock test-slurm slurm-install slurm-up slurm-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ format: $(READY) ## format the code and mend what ruff can
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(PY) .ci/uv_as_pip.py pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
+
+test-slurm: $(READY) ## run the tests on a real Slurm, which slurm-install installs: minutes, as root
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m pytest tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py
 
 slurm-install: ## install Debian's Slurm, for slurm-up and the tests that need it (as root)
 	apt-get update -qq

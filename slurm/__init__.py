@@ -1,1 +1,1 @@
-"""Where submission to a cluster will live: sweeps of `benchmarks` runs as Slurm jobs. Nothing is here yet."""
+"""How runs are submitted: arrays of jobs on a Slurm cluster, or processes of one machine; docs/slurm.md tells how."""

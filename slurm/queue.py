@@ -1,0 +1,152 @@
+"""What Slurm knows, through its own commands: the queue, limits, accounting where there is any."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from getpass import getuser
+
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING", "RESV_DEL_HOLD", "REQUEUE_FED")
+WORKING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+TRIES, BETWEEN_TRIES = 3, 2.0
+"""A controller that restarts is back within seconds."""
+
+
+class QueueError(Exception):
+    """Slurm's commands do not answer; the message has their words."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job as the queue has it; `id` is `123_4` for a task of an array."""
+
+    id: str
+    state: str
+    reason: str
+    node: str
+    name: str
+
+    @property
+    def waits(self) -> bool:
+        return self.state in WAITING
+
+    @property
+    def works(self) -> bool:
+        return self.state in WORKING
+
+
+def is_there() -> bool:
+    return shutil.which("sbatch") is not None
+
+
+def queue() -> dict[str, Entry]:
+    """This user's jobs by id, with those that ended in the last minutes. Raises QueueError."""
+    # -r: one line for each task of an array.
+    output = _asked("squeue", "-r", "-h", "-a", f"--user={getuser()}", "--states=all", "--format=%i|%T|%r|%N|%j")
+    return {entry.id: entry for entry in entries(output)}
+
+
+def entries(output: str) -> Iterator[Entry]:
+    for line in output.splitlines():
+        parts = line.strip().split("|", 4)
+        if len(parts) == 5:
+            yield Entry(*parts)
+
+
+def configured(name: str) -> str | None:
+    """A value of the cluster's configuration, as MaxArraySize. Raises QueueError."""
+    match = re.search(rf"^{name}\s*=\s*(\S+)", _asked("scontrol", "show", "config"), re.MULTILINE)
+    return match[1] if match else None
+
+
+def state_of(job: str) -> str | None:
+    """Of a job of any user, also one that is ending; None if Slurm does not know it. Raises QueueError."""
+    try:
+        output = _asked("squeue", "-h", "-a", "--states=all", f"--jobs={job}", "--format=%T")
+    except QueueError as error:
+        if "Invalid job id" in str(error):
+            return None
+        raise
+    return output.split()[0] if output.split() else None
+
+
+def end_of(job: str) -> float | None:
+    """When Slurm ends a running job: limits are moved while jobs run. None if it does not say. Raises QueueError."""
+    try:
+        return datetime.fromisoformat(_asked("squeue", "-h", "-a", f"--jobs={job}", "--format=%e").strip()).timestamp()
+    except ValueError:
+        return None
+
+
+def ended_as(jobs: Iterable[str]) -> dict[str, str]:
+    """How jobs ended, as accounting has it, `123_4: NODE_FAIL`; empty on clusters without."""
+    jobs = list(jobs)
+    if not jobs or shutil.which("sacct") is None:
+        return {}
+    arrays = ",".join(dict.fromkeys(job.partition("_")[0] for job in jobs))
+    done = _run(["sacct", "-n", "-X", "-P", "-j", arrays, "-o", "JobID,State"])
+    if done.returncode:
+        return {}
+    lines = (line.split("|") for line in done.stdout.splitlines())
+    states = {parts[0]: parts[1].split()[0] for parts in lines if len(parts) == 2 and parts[1].strip()}
+    return {job: states[job] for job in jobs if job in states}
+
+
+def requeue(job: str) -> None:
+    """Put a running job back into the queue, which ends it here. Raises QueueError."""
+    _asked("scontrol", "requeue", job)
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    """End jobs or whole arrays. Raises QueueError; that a job is no more is no error."""
+    for first in range(0, len(jobs), 200):
+        done = _run(["scancel", *jobs[first : first + 200]])
+        if done.returncode and "Invalid job id" not in done.stderr:
+            raise QueueError(f"scancel: {' '.join(done.stderr.split())}")
+
+
+@contextmanager
+def outside_of_allocations() -> Iterator[None]:
+    """Inside, the environment has nothing that a batch script or an interactive job of Slurm set, nor defaults of
+    sbatch that would win over the script: but for where Slurm's configuration is."""
+    removed = {name: value for name, value in os.environ.items() if clashes(name)}
+    for name in removed:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(removed)
+
+
+def clashes(name: str) -> bool:
+    prefixes = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SALLOC_", "PMI_", "PMIX_")
+    return name.startswith(prefixes) and name not in ("SLURM_CONF", "SLURM_CLUSTERS")
+
+
+def _asked(*command: str) -> str:
+    for attempt in range(TRIES):
+        done = _run(command)
+        if done.returncode == 0:
+            return done.stdout
+        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        if not re.search(r"contact|connect|timed out|temporar", said, re.IGNORECASE):
+            break
+        if attempt < TRIES - 1:
+            time.sleep(BETWEEN_TRIES)
+    raise QueueError(f"{command[0]}: {said}")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    # Formats that a user has set for squeue and sacct are not for programs.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=environment or clean, timeout=120)
+    except FileNotFoundError as error:
+        raise QueueError(f"{command[0]}: is not installed on this machine") from error
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(list(command), 1, "", "timed out after two minutes")

@@ -1,0 +1,48 @@
+"""A real Slurm for the tests that need one. Each worker of pytest-xdist has its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.slurm.sweep import References, Sweep
+from tests.slurm_cluster.cluster import Cluster, clusters_folder
+from tests.slurm_cluster.configuration import Setup
+from tests.slurm_cluster.daemons import INSTALL, missing
+
+PREFIX = "pytest-"
+
+
+@pytest.fixture(scope="session")
+def session_cluster() -> Iterator[Cluster]:
+    if os.environ.get("TRAM_SLURM_TESTS") != "1":
+        pytest.skip("takes a real Slurm and minutes of the machine for itself: make test-slurm")
+    if missing():
+        pytest.skip(f"Slurm is not installed here ({', '.join(missing())}): {INSTALL}")
+    for left_behind in clusters_folder().glob(f"{PREFIX}*"):
+        if not psutil.pid_exists(int(left_behind.name.removeprefix(PREFIX))):
+            Cluster(left_behind.name).down()
+    cluster = Cluster(f"{PREFIX}{os.getpid()}")
+    cluster.up(Setup())
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture
+def slurm_cluster(session_cluster: Cluster) -> Iterator[Cluster]:
+    """Four nodes of two CPUs and one of four GPUs that are none, all idle before the test and after it."""
+    yield session_cluster
+    session_cluster.reset()
+
+
+@pytest.fixture
+def sweep(slurm_cluster: Cluster, tmp_path: Path) -> Sweep:
+    """An empty results folder, and commands that know the tiny benchmarks and find the cluster."""
+    return Sweep(tmp_path, slurm_cluster)
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> References:
+    return References(tmp_path_factory.mktemp("references"))

@@ -1,0 +1,41 @@
+"""Tasks that go slowly while they are held, or never end."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from benchmarks.row import Benchmark
+from benchmarks.task import Batch, Outputs, Task
+from tests.benchmarks.tiny_tasks import forward, points
+from tests.slurm.sweep_rows import HANGS_AT
+
+HELD_SECONDS = 0.3
+
+
+def held(row: Benchmark, seed: int) -> Task:
+    """Goes slowly as long as the file TINY_HOLD is there."""
+    hold = os.environ.get("TINY_HOLD")
+
+    def slow(model: nn.Module, batch: Batch) -> Outputs:
+        if hold and Path(hold).exists():
+            time.sleep(HELD_SECONDS)
+        return forward(model, batch)
+
+    return replace(points(seed), forward=slow)
+
+
+def hangs(row: Benchmark, seed: int) -> Task:
+    """Comes to a step that never ends, whatever signal it is sent, after it has made some checkpoints."""
+    steps = 0
+
+    def hang(model: nn.Module, batch: Batch) -> Outputs:
+        nonlocal steps
+        steps += model.training
+        while steps >= HANGS_AT:
+            time.sleep(1)
+        return forward(model, batch)
+
+    return replace(points(seed), forward=hang)

@@ -1,0 +1,221 @@
+"""Sweeps on a real Slurm, and everything that happens to sweeps: what comes out is what a quiet machine makes.
+
+Every test ends with all records there, each made once and bit for bit that of a sequential run, and holds that
+`status` told the truth all along.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.record import Run
+from tests.slurm.sweep import References, Sweep, runs
+from tests.slurm.sweep_rows import HANGS_AT, SUITE
+from tests.slurm_cluster.daemons import wait_for
+
+
+def test_shells_that_die_or_compete_and_arrays_of_five(sweep: Sweep, references: References) -> None:
+    """40 runs in pairs where MaxArraySize is 5: four arrays. One shell dies between them, two others then compete."""
+    wanted = runs("tiny-points", ("SGD", "SAM", "TRAM-x", "TRAM-prev"), range(10))
+    words = sweep.launch_words(wanted, "--pack", "2")
+    with sweep.cluster.max_array_size(5), sweep.watched() as watch:
+        first = sweep.begin(*words)
+        wait_for(lambda: sweep.cluster.command("squeue", "--noheader"), "an array in the queue", 30)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+        others = [sweep.begin(*words) for _ in range(2)]
+        for other in others:
+            _, errors = other.communicate(timeout=120)
+            assert other.returncode == 0, errors
+        assert sweep.launch(wanted, "--pack", "2").count("To submit: nothing") == 1
+        submissions = [json.loads(path.read_text()) for path in sweep.submissions()]
+        sweep.wait_for_records(wanted, 400)
+    watch.check(wanted)
+    references.check(sweep, wanted)
+    assert [len(item["tasks"]) for item in submissions] == [5] * 4
+    submitted = [tuple(names) for item in submissions for task in item["tasks"] for names in task]
+    assert sorted(submitted) == sorted((run.benchmark, run.method, run.seed) for run in wanted)
+    assert {sweep.starts(run) for run in wanted} == {1}
+
+
+def test_everything_that_happens_to_jobs_and_nodes(sweep: Sweep, references: References) -> None:
+    """Eight runs at once, two on a node; each meets something else, and only what is killed by hand needs a hand."""
+    sweep.held.touch()
+    wanted = runs("tiny-held", ("SAM", "TRAM-x"), range(4))
+    cluster = sweep.cluster
+    with sweep.watched() as watch:
+        sweep.launch(wanted)
+        sweep.wait_for_steps(wanted, 10)
+        by_node: dict[str, list[Run]] = {}
+        for run, row in sweep.status().items():
+            if run in wanted:
+                by_node.setdefault(row["node"], []).append(run)
+        assert sorted(map(len, by_node.values())) == [2, 2, 2, 2]
+        (killed, childless), (cancelled, requeued), (drained, _), (lost, _) = by_node.values()
+        jobs = {run: sweep.job(run) for run in wanted}
+        _, _, draining, losing = by_node
+
+        sweep.process(killed).send_signal(signal.SIGKILL)
+        sweep.job_process(childless).send_signal(signal.SIGKILL)
+        cluster.command("scancel", jobs[cancelled])
+        cluster.command("scontrol", "requeue", jobs[requeued])
+        wait_for(lambda: watch.last(requeued) == "requeued", "the requeued run is called so")
+        cluster.command("scontrol", "update", f"NodeName={draining}", "State=DRAIN", "Reason=test")
+        cluster.kill_node(draining)
+        cluster.stop_controller()
+        cluster.lose_node(losing)
+        wait_for(lambda: watch.answers_without_slurm, "an answer while the controller is gone", 60)
+        cluster.start_controller()
+        cluster.start_node(draining)
+        sweep.held.unlink()
+        hopeless = {killed, childless, cancelled}
+        sweep.wait_for_records(set(wanted) - hopeless, 180)
+
+        status = sweep.status()
+        assert status[killed]["state"] == status[childless]["state"] == "failed"
+        assert "SIGKILL" in status[killed]["cause"]
+        assert status[cancelled]["state"] == "stopped"
+        assert sweep.command("retry", SUITE, "--match", "SIGKILL", "--yes").count("To submit: 1 run") == 1
+        sweep.launch(wanted)
+        sweep.command("retry", SUITE, "--yes")
+        sweep.wait_for_records(wanted)
+    watch.check(wanted, also={killed: {"failed"}, childless: {"failed"}, cancelled: {"stopped"}})
+    references.check(sweep, wanted)
+    interrupted = hopeless | {requeued, *by_node[losing]}
+    assert {run for run in wanted if sweep.record(run)["environment"]["resumed"]} == interrupted
+    assert {run for run in wanted if sweep.starts(run) == 2} == interrupted
+    assert {run for run in wanted if sweep.starts(run) == 1} == set(wanted) - interrupted
+    assert "requeued" in watch.seen[requeued]
+    assert "requeued" in watch.seen[lost]
+    assert watch.seen[drained][-2:] == ["running", "done"]
+
+
+def test_limits_of_a_minute(sweep: Sweep, references: References) -> None:
+    """One run is longer than its limit and goes on after it; one hangs, twice at the same step, and is given up."""
+    sweep.configure(time="00:01:00")
+    sweep.held.touch()
+    (longer,), (hanging,) = runs("tiny-held", ("SGD",), (0,)), runs("tiny-hangs", ("SGD",), (0,))
+    with sweep.watched() as watch:
+        sweep.launch([longer])
+        sweep.launch([hanging])
+        wait_for(lambda: sweep.starts(longer) == 2, "started again", 150)
+        sweep.held.unlink()
+        sweep.wait_for_records([longer])
+        wait_for(lambda: sweep.status()[hanging]["state"] == "failed", "the hanging run is given up", 240)
+    watch.check([longer, hanging], also={hanging: {"failed"}})
+    references.check(sweep, [longer])
+    assert sweep.starts(longer) == 2
+    assert "requeued" in watch.seen[longer]
+    given_up = sweep.status()[hanging]
+    assert given_up["step"] == (HANGS_AT - 1) // 10 * 10
+    assert "no progress" in given_up["cause"]
+    assert not sweep.cluster.command("squeue", "--noheader")
+
+
+def test_what_fails_touches_nothing_else_and_says_why(sweep: Sweep, references: References) -> None:
+    fine = runs("tiny-points", ("SGD", "SAM"), (0,))
+    exploding, dying, unprepared = (runs(name, ("SGD",), (0,)) for name in FAILING)
+    with sweep.watched() as watch:
+        for group in (exploding, dying, unprepared):
+            sweep.launch([*group, *runs("tiny-points", ("SGD",), (0,))], "--pack", "2")
+        sweep.launch(fine)
+        sweep.wait_for_records(fine)
+        failed = [*exploding, *dying, *unprepared]
+        wait_for(lambda: all(sweep.status()[run]["state"] == "failed" for run in failed), "all have failed", 60)
+    watch.check([*fine, *failed], also={run: {"failed"} for run in failed})
+    references.check(sweep, fine)
+    status = sweep.status()
+    for run in failed:
+        assert FAILING[run.benchmark] in status[run]["cause"]
+        assert Path(status[run]["log"]).is_file()
+    assert "To submit: nothing" in sweep.launch([*fine, *exploding])
+    assert "To submit: 1 run in" in sweep.command("retry", SUITE, "--match", "loss is nan", "--yes")
+
+
+FAILING = {"tiny-explodes": "loss is nan", "tiny-dies": "SIGKILL", "tiny-unprepared": "the data of this family are not there"}
+
+
+def test_two_tasks_share_a_run(sweep: Sweep, references: References) -> None:
+    """Two processes of a Slurm step, each on a node; requeued in the middle; against two processes of torchrun."""
+    sweep.configure(processes=2)
+    sweep.held.touch()
+    wanted = runs("tiny-held", ("TRAM-x",), (0,))
+    with sweep.watched() as watch:
+        sweep.launch(wanted)
+        sweep.wait_for_steps(wanted, 10)
+        assert len(sweep.processes()) == 2
+        sweep.cluster.command("scontrol", "requeue", sweep.job(wanted[0]))
+        sweep.held.unlink()
+        sweep.wait_for_records(wanted)
+    watch.check(wanted)
+    references.check(sweep, wanted, processes=2)
+    assert sweep.starts(wanted[0]) == 2
+    assert sweep.record(wanted[0])["environment"]["resumed"]
+
+
+@pytest.fixture
+def small_disk(sweep: Sweep) -> Iterator[Sweep]:
+    """A sweep whose results are on a disk of three megabytes."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", sweep.results], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield sweep
+    sweep.cluster.reset()
+    subprocess.run(["umount", "--lazy", sweep.results], check=True)
+
+
+def test_a_disk_that_is_full_for_a_while(small_disk: Sweep, references: References) -> None:
+    sweep = small_disk
+    sweep.held.touch()
+    wanted = runs("tiny-held", ("SGD",), range(3))
+    with sweep.watched() as watch:
+        sweep.launch(wanted)
+        sweep.wait_for_steps(wanted, 20)
+        filler = sweep.results / "filler"
+        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True)
+        wait_for(lambda: not sweep.alive(), "all runs have given up", 60)
+        wait_for(lambda: not sweep.cluster.command("squeue", "--noheader"), "all jobs have ended", 60)
+        status = sweep.status()
+        for run in wanted:
+            assert not sweep.recorded(run)
+            assert status[run]["state"] == "failed"
+            assert "No space left on device" in status[run]["cause"]
+        filler.unlink()
+        sweep.held.unlink()
+        sweep.command("retry", SUITE, "--yes")
+        sweep.wait_for_records(wanted)
+    watch.check(wanted, also={run: {"failed"} for run in wanted})
+    references.check(sweep, wanted)
+
+
+def test_preempted_and_cancelled_sweeps(sweep: Sweep, references: References) -> None:
+    """A job of high priority takes a node; then the sweep is cancelled, another's jobs are not, and it is launched
+    again from within an allocation."""
+    sweep.held.touch()
+    wanted = runs("tiny-held", ("SGD",), range(2))
+    cluster = sweep.cluster
+    strangers = cluster.submit("sleep 600", "--nodelist=n4")
+    with sweep.watched() as watch:
+        sweep.launch(wanted)
+        sweep.wait_for_steps(wanted, 30)
+        high = cluster.submit("sleep 3", "--partition=high", "--nodelist=n1", "--exclusive")
+        cluster.wait_for_state(high, "COMPLETED", 60)
+        sweep.wait_for_steps(wanted, 60)
+        sweep.command("cancel", SUITE, "--yes")
+        wait_for(lambda: not sweep.alive(), "all have stopped", 30)
+        assert {sweep.status()[run]["state"] for run in wanted} == {"stopped"}
+        assert cluster.job(strangers)["JobState"] == "RUNNING"
+        sweep.held.unlink()
+        within = cluster.submit(
+            sweep.shell_line(sweep.launch_words(wanted)), "--nodelist=g1", "--mem=300M", "--gres=gpu:1"
+        )
+        cluster.wait_for_state(within, "COMPLETED", 60)
+        sweep.wait_for_records(wanted)
+    watch.check(wanted, also={run: {"stopped"} for run in wanted})
+    assert all("requeued" in watch.seen[run] for run in wanted)
+    references.check(sweep, wanted)
