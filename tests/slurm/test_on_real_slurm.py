@@ -137,7 +137,11 @@ def test_what_fails_touches_nothing_else_and_says_why(sweep: Sweep, references: 
     assert "To submit: 1 run in" in sweep.command("retry", SUITE, "--match", "loss is nan", "--yes")
 
 
-FAILING = {"tiny-explodes": "loss is nan", "tiny-dies": "SIGKILL", "tiny-unprepared": "the data of this family are not there"}
+FAILING = {
+    "tiny-explodes": "loss is nan",
+    "tiny-dies": "SIGKILL",
+    "tiny-unprepared": "the data of this family are not there",
+}
 
 
 def test_two_tasks_share_a_run(sweep: Sweep, references: References) -> None:
