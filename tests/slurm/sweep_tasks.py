@@ -28,7 +28,7 @@ def held(row: Benchmark, seed: int) -> Task:
 
 
 def hangs(row: Benchmark, seed: int) -> Task:
-    """Comes to a step that never ends, whatever signal it is sent: after some checkpoints, and at once in later starts."""
+    """Comes to a step that never ends, whatever the signal: after some checkpoints, and at once in later starts."""
     steps = 0 if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" else HANGS_AT
 
     def hang(model: nn.Module, batch: Batch) -> Outputs:

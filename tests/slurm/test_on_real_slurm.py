@@ -18,6 +18,13 @@ from tests.slurm.sweep import References, Sweep, runs
 from tests.slurm.sweep_rows import HANGS_AT, SUITE
 from tests.slurm_cluster.daemons import wait_for
 
+FAILING = {
+    "tiny-explodes": "loss is nan",
+    "tiny-dies": "SIGKILL",
+    "tiny-unprepared": "the data of this family are not there",
+}
+"""And what is said of it."""
+
 
 def test_shells_that_die_or_compete_and_arrays_of_five(sweep: Sweep, references: References) -> None:
     """40 runs in pairs where MaxArraySize is 5: four arrays. One shell dies between them, two others then compete."""
@@ -135,13 +142,6 @@ def test_what_fails_touches_nothing_else_and_says_why(sweep: Sweep, references: 
         assert Path(status[run]["log"]).is_file()
     assert "To submit: nothing" in sweep.launch([*fine, *exploding])
     assert "To submit: 1 run in" in sweep.command("retry", SUITE, "--match", "loss is nan", "--yes")
-
-
-FAILING = {
-    "tiny-explodes": "loss is nan",
-    "tiny-dies": "SIGKILL",
-    "tiny-unprepared": "the data of this family are not there",
-}
 
 
 def test_two_tasks_share_a_run(sweep: Sweep, references: References) -> None:
