@@ -302,13 +302,14 @@ class References:
         self.folder = folder
 
     def check(self, sweep: Sweep, wanted: Iterable[Run], processes: int = 1) -> None:
-        """That every run of `wanted` has its record, the reference's bit for bit, and that there is no other file."""
+        """That every run of `wanted` has its record, the reference's bit for bit, and that nothing else is left."""
         wanted = list(wanted)
         results = self.folder / str(processes)
         self._make(sweep, [run for run in wanted if not run.path(results).exists()], results, processes)
         for run in wanted:
             assert comparable(run.path(sweep.results)) == comparable(run.path(results)), str(run)
-        there = {path.relative_to(sweep.results) for path in (sweep.results / SUITE).glob("tiny-*/**/*")}
+        folders = {sweep.results / SUITE / run.benchmark for run in wanted}
+        there = {path.relative_to(sweep.results) for folder in folders for path in folder.rglob("*")}
         expected = {run.path(Path()) for run in wanted}
         expected |= {path.with_name(f"{path.stem}.metrics.jsonl") for path in expected}
         assert {path for path in there if (sweep.results / path).is_file()} == expected
