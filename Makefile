@@ -56,7 +56,7 @@ lock: $(READY) ## write requirements.lock anew from pyproject.toml
 		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
 test-slurm: $(READY) ## run the tests on a real Slurm, which slurm-install installs: minutes, as root
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m pytest tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m pytest -n 2 tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py
 
 slurm-install: ## install Debian's Slurm, for slurm-up and the tests that need it (as root)
 	apt-get update -qq
