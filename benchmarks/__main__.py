@@ -24,10 +24,8 @@ from benchmarks.names import (
     fail,
     families,
     known,
-    listed,
-    method_named,
+    runs_named,
     say,
-    seeds_named,
     suite_for,
 )
 from benchmarks.planning import ASSUMPTION, expected_cost, gpu_hours
@@ -217,19 +215,7 @@ def suite(
     loaders: Loaders = None,
 ) -> None:
     """Make all records of a suite that are not there yet, side by side. Interrupt at will: the same command resumes."""
-    row = SUITES[known(name, SUITES, "suite")]
-    selected = [item.name for text in listed(benchmarks or []) for item in benchmarks_named(text)] or row.benchmarks
-    if outside := [item for item in selected if item not in row.benchmarks]:
-        fail(f"{outside[0]} is not in suite {name}: {', '.join(row.benchmarks)}")
-    runs = runs_of(
-        name,
-        row.full if full else row.quick,
-        benchmarks=selected,
-        methods=tuple(method_named(method) for method in listed(methods)) if methods else None,
-        seeds=None if seeds is None else seeds_named(seeds),
-    )
-    if not runs:
-        fail(f"no benchmark of the selection has the methods {', '.join(listed(methods or []))}")
+    runs = runs_named(name, full, benchmarks, methods, seeds)
     use(data, device)
     refuse_many("suite")
     execution = Execution(device, micro_batches=micro_batches, precision=precision, loaders=loaders)

@@ -49,10 +49,10 @@ class Checkpoints:
         if not self.processes.are_many:
             return state
         mine = 0 if state is None else int(state["shared"]["step"])
-        agreed = _over_all(mine, dist.ReduceOp.MIN)
+        agreed = over_all(mine, dist.ReduceOp.MIN)
         if mine != agreed:
             state = self._readable(self.folder / f"step-{agreed:08d}") if agreed else None
-        if _over_all(int(agreed > 0 and state is None), dist.ReduceOp.MAX):
+        if over_all(int(agreed > 0 and state is None), dist.ReduceOp.MAX):
             raise RunError(
                 f"{self.folder}: no checkpoint can be read by all processes. Delete the folder to start anew."
             )
@@ -117,7 +117,7 @@ class Checkpoints:
             dist.barrier()
 
 
-def _over_all(number: int, how: Any) -> int:
+def over_all(number: int, how: Any) -> int:
     """The smallest or largest of a number over the processes."""
     held = torch.tensor(number)
     dist.all_reduce(held, how)

@@ -5,9 +5,10 @@ from typing import NoReturn
 
 import typer
 
+from benchmarks.record import Run
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Benchmark
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, runs_of
 from benchmarks.variants import UnknownMethodError, nearest, parse, runs_on
 
 
@@ -89,6 +90,26 @@ def seeds_named(text: str) -> tuple[int, ...]:
     if not seeds or min(seeds) < 0:
         fail(f"--seeds {text}: give 0:5 for 0 to 4, one seed, or several as 0,2,4")
     return seeds
+
+
+def runs_named(
+    suite: str, full: bool, benchmarks: list[str] | None, methods: list[str] | None, seeds: str | None
+) -> list[Run]:
+    """The runs of a suite that the options of a command line select."""
+    row = SUITES[known(suite, SUITES, "suite")]
+    wanted = [item.name for text in listed(benchmarks or []) for item in benchmarks_named(text)] or row.benchmarks
+    if outside := [item for item in wanted if item not in row.benchmarks]:
+        fail(f"{outside[0]} is not in suite {suite}: {', '.join(row.benchmarks)}")
+    runs = runs_of(
+        suite,
+        row.full if full else row.quick,
+        benchmarks=wanted,
+        methods=tuple(method_named(method) for method in listed(methods)) if methods else None,
+        seeds=None if seeds is None else seeds_named(seeds),
+    )
+    if not runs:
+        fail(f"no benchmark of the selection has the methods {', '.join(listed(methods or []))}")
+    return runs
 
 
 def count(number: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Subset
 
 from benchmarks.batches import batch_items, micro_batches, moved, training_batches
-from benchmarks.checkpoint import Checkpoints, set_optimizer, set_random_states, set_weights, weights
+from benchmarks.checkpoint import Checkpoints, over_all, set_optimizer, set_random_states, set_weights, weights
 from benchmarks.errors import NonFiniteError, RunError
 from benchmarks.evaluation import evaluate, score
 from benchmarks.execution import Execution
@@ -120,10 +120,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         task, recipe, method = self.task, self.recipe, self.resolved.method
+        self.called = parallelised(task.model, self.execution.processes)
+        # Only now: sharding puts other parameters into the model.
         self.params = [param for param in task.model.parameters() if param.requires_grad]
         self.device = self.params[0].device
-        self.called = parallelised(task.model, self.execution.processes)
-        self.params = [param for param in task.model.parameters() if param.requires_grad]
         self.optimizer = base_optimizer(recipe, self.params)
         self.scheduler = LambdaLR(self.optimizer, lambda step: lr_factor(recipe, step % max(1, recipe.steps)))
         is_half = used_precision(recipe.precision, self.device) == "float16"
@@ -277,9 +277,7 @@ def _any(asked: bool, execution: Execution) -> bool:
     """Whether any process of the run was asked: all have to stop at the same step."""
     if not execution.processes.are_many:
         return asked
-    flag = torch.tensor(int(asked))
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag)
+    return bool(over_all(int(asked), dist.ReduceOp.MAX))
 
 
 def _kept_logits(task: Task, recipe: Recipe, resolved: Resolved) -> KeptLogits | None:

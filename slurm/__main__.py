@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from benchmarks.errors import RunError
-from benchmarks.names import benchmarks_named, count, fail, known, listed, method_named, say, seeds_named
+from benchmarks.names import count, fail, known, runs_named, say
 from benchmarks.planning import ASSUMPTION, gpu_hours
 from benchmarks.record import Run
 from benchmarks.stopping import STOPPED, StoppedError
@@ -84,7 +84,7 @@ def launch(
         str(data.absolute()) if data else None,
         jobs,
     )
-    runs = selected(name, full, benchmarks, methods, seeds)
+    runs = runs_named(name, full, benchmarks, methods, seeds)
     ledger = Ledger(results, name)
     with answered(), changing(ledger, dry_run):
         found = looked_up(ledger, runs, needs_queue=cluster == "slurm" and not dry_run)
@@ -192,25 +192,6 @@ def clean(name: Name, results: Results = Path("results"), yes: Yes = False) -> N
 
 
 # -------------------------------------------------------------------------------------------------------- what is meant
-
-
-def selected(
-    name: str, full: bool, benchmarks: list[str] | None, methods: list[str] | None, seeds: str | None
-) -> list[Run]:
-    row = SUITES[known(name, SUITES, "suite")]
-    wanted = [item.name for text in listed(benchmarks or []) for item in benchmarks_named(text)] or row.benchmarks
-    if outside := [item for item in wanted if item not in row.benchmarks]:
-        fail(f"{outside[0]} is not in suite {name}: {', '.join(row.benchmarks)}")
-    runs = runs_of(
-        name,
-        row.full if full else row.quick,
-        benchmarks=wanted,
-        methods=tuple(method_named(method) for method in listed(methods)) if methods else None,
-        seeds=None if seeds is None else seeds_named(seeds),
-    )
-    if not runs:
-        fail("no benchmark of the selection has a run with these methods")
-    return runs
 
 
 def known_runs(ledger: Ledger, full: bool = False) -> list[Run]:
