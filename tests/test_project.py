@@ -283,13 +283,16 @@ def test_ci_runs_the_tests() -> None:
 
 # Imports run one way
 
+READ_BY_ANALYSIS = ("record", "probes.record", "registry", "row", "paper_rows", "suites", "variants", "contradiction")
+"""What of `benchmarks` says how records are read, and which there should be: rows, names and schemas, no model code."""
+
 FOLDERS = {
     # folder: (what it may import of this repository, extras of pyproject.toml that it may import)
     "tram": (("tram",), ()),
     "benchmarks": (("tram", "benchmarks"), ("bench",)),
     "slurm": (("benchmarks", "slurm"), ("bench",)),
     "analysis": (
-        ("analysis", *(f"benchmarks.{name}" for name in ("record", "registry", "row", "suites", "contradiction"))),
+        ("analysis", *(f"benchmarks.{name}" for name in READ_BY_ANALYSIS)),
         ("bench",),
     ),
     "tests": (("tram", "benchmarks", "slurm", "analysis", "tests"), ("bench", "dev")),
