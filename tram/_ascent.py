@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tram._weights import alike
-from tram.geometry import Geometry, dual_and_square_norm
+from tram.geometry import Euclidean, Geometry, dual_and_square_norm, square_norm
 
 
 class Ascended(NamedTuple):
@@ -37,27 +37,45 @@ def ascend_(
     groups = alike(params, grads)
     duals: list[list[Tensor]] = []
     squares: list[Tensor] = []
+    lengths: list[Tensor] = []
     for group in groups:
         dual, square = dual_and_square_norm(geometry, _pick(params, group), _pick(grads, group), _pick(fisher, group))
         duals.append(dual)
         squares.append(square.to(device))
+        # The Euclidean dual is the gradient, whose length is known.
+        lengths.append(squares[-1] if isinstance(geometry, Euclidean) else square_norm(dual).to(device))
     norm = sum_over_shards(torch.stack(squares).sum()).sqrt()
+    length = norm if isinstance(geometry, Euclidean) else sum_over_shards(torch.stack(lengths).sum()).sqrt()
     radius = radius.to(device)
     sound = radius.isfinite() & norm.isfinite() & (radius > 0) & (norm > 0)
-    lengths: list[Tensor] = []
-    for group, epsilon in zip(groups, duals, strict=True):
-        torch._foreach_mul_(epsilon, (radius / norm).to(epsilon[0].device))
-        for tensor in epsilon:
-            # Filled, not multiplied by 0: a gradient that is not finite must not reach the weights.
-            tensor.masked_fill_(~sound.to(tensor.device), 0.0)
-        torch._foreach_add_(_pick(params, group), epsilon)
-        lengths += [length.to(device) for length in _norms(epsilon)]
-    return Ascended(norm, sum_over_shards(torch.stack(lengths).square().sum()).sqrt(), ~sound)
+    scale = radius / norm
+    for group, dual in zip(groups, duals, strict=True):
+        _add_(_pick(params, group), dual, scale.to(dual[0].device), sound.to(dual[0].device))
+    return Ascended(norm, torch.where(sound, scale * length, 0.0), ~sound)
+
+
+def _add_(params: list[Tensor], epsilon: list[Tensor], scale: Tensor, sound: Tensor) -> None:
+    """params += scale * epsilon where `sound`, else nothing; `epsilon` is overwritten.
+
+    A gradient that is not finite must not reach the weights, and 0 times it is not 0: but 0 times its bits is.
+    """
+    bits = _BITS[epsilon[0].element_size()]
+    kept = sound.to(bits)
+    for part in _parts(params):
+        torch._foreach_mul_([epsilon[index].view(bits) for index in part], kept)
+        torch._foreach_mul_([epsilon[index] for index in part], torch.where(sound, scale, 0.0))
+        torch._foreach_add_([params[index] for index in part], [epsilon[index] for index in part])
+
+
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _parts(tensors: list[Tensor]) -> list[range]:
+    """What to go through at a time: all tensors with one kernel on a GPU; on a CPU one, which its cache may hold."""
+    if tensors[0].device.type != "cpu":
+        return [range(len(tensors))]
+    return [range(index, index + 1) for index in range(len(tensors))]
 
 
 def _pick(tensors: list[Tensor], indices: list[int]) -> list[Tensor]:
     return [tensors[index] for index in indices]
-
-
-def _norms(tensors: list[Tensor]) -> list[Tensor]:
-    return list(torch._foreach_norm(tensors, 2, dtype=torch.promote_types(tensors[0].dtype, torch.float32)))

@@ -30,7 +30,7 @@ class Processes:
     averaged_over: tuple[Any, ...] = ()  # process groups; none under sync="local", where each keeps its own numbers
     sharded_over: Any = None  # the process group whose members hold the parts of one weight
     reduced_on: str | None = None  # the type of device that the groups of shards communicate on
-    shard: str | None = None  # which part this process holds, in words
+    name_of_shard: str = ""  # which part of the weights this process holds: "shard 0 of 2."
 
     def mean(self, value: Tensor) -> Tensor:
         """A scalar averaged over all processes, each of which has its own part of the batch."""
@@ -149,6 +149,32 @@ def find_processes(model: nn.Module, sync: Sync) -> Processes:
     return Processes(replicas=replicas, averaged_over=averaged_over)
 
 
+def refuse_inside_replica(model: nn.Module, sync: Sync, whole_step: bool) -> None:
+    """Raise RuntimeError within the forward of a DistributedDataParallel that would not exchange what it ought to.
+
+    That is where a LightningModule's training_step runs. A whole step has backward passes that DistributedDataParallel
+    does not hear of; of a model without its wrapper d is not averaged; and it is too late to hold gradients back.
+    """
+    replica = DistributedDataParallel._active_ddp_module
+    if replica is None or model not in set(replica.modules()):
+        return
+    if whole_step:
+        raise RuntimeError(
+            "tram.backward(...) within the forward of DistributedDataParallel exchanges no gradients: call it outside, "
+            "or make the passes with tram.objective(...), self.manual_backward(...) and tram.perturbed()"
+        )
+    if model is not replica:
+        raise RuntimeError(
+            f"this {type(model).__name__} is inside a DistributedDataParallel, which the estimator has to know to "
+            "average d: make it of the wrapped model, as in TRAM(self.trainer.strategy.model, method)"
+        )
+    if sync == "local":
+        raise RuntimeError(
+            'sync="local" cannot hold back gradients from within the forward of DistributedDataParallel, which has '
+            'announced them already: use sync="global", or a loop that calls the wrapped model itself'
+        )
+
+
 def _shards(model: nn.Module, sharded: tuple[Any, ...], sync: Sync) -> Processes:
     from torch.distributed.tensor import DTensor
 
@@ -181,7 +207,7 @@ def _shards(model: nn.Module, sharded: tuple[Any, ...], sync: Sync) -> Processes
         averaged_over=tuple(groups),
         sharded_over=groups[dimension],
         reduced_on=mesh.device_type,
-        shard=f"{mesh.get_local_rank(dimension)} of {mesh.size(dimension)}",
+        name_of_shard=f"shard {mesh.get_local_rank(dimension)} of {mesh.size(dimension)}.",
     )
 
 

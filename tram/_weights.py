@@ -34,6 +34,19 @@ def copies(params: Sequence[Tensor]) -> list[Tensor]:
     return [param.detach().clone() for param in params]
 
 
+@torch.no_grad()
+def non_finite(grads: list[Tensor]) -> Tensor:
+    """1 if any of these is not finite, else 0, on the device of the first: by GradScaler's own test."""
+    founds: list[Tensor] = []
+    for group in alike(grads, grads):
+        members = [grads[index] for index in group]
+        device = members[0].device
+        found, one = torch.zeros(1, device=device), torch.ones(1, device=device)
+        torch._amp_foreach_non_finite_check_and_unscale_(members, found, one)
+        founds.append(found.to(grads[0].device))
+    return torch.stack(founds).amax() if founds else torch.zeros(())
+
+
 @contextmanager
 def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
     """The values of two lists exchanged, and back on leaving, with the largest tensor's worth of temporary memory.

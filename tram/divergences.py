@@ -21,6 +21,8 @@ Space = Literal["logits", "probabilities"]
 
 # 2^24 float32 elements are 64 MiB: far below a language model's logits, far above the cost of launching a kernel.
 _CHUNK_ELEMENTS = 1 << 24
+# A CPU launches nothing and goes over a chunk some ten times: what its cache holds is done in two thirds of the time.
+_CACHED_ELEMENTS = 1 << 20
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
@@ -264,5 +266,6 @@ def _weighted_sum(divergence: Divergence, reference: Tensor, current: Tensor, we
 
 
 def _chunks(rows: Tensor) -> Iterator[slice]:
-    step = max(1, _CHUNK_ELEMENTS // max(1, rows.shape[-1]))
+    elements = min(_CHUNK_ELEMENTS, _CACHED_ELEMENTS) if rows.device.type == "cpu" else _CHUNK_ELEMENTS
+    step = max(1, elements // max(1, rows.shape[-1]))
     return (slice(start, start + step) for start in range(0, len(rows), step))

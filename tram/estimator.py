@@ -10,6 +10,7 @@ One step, in the only order that is right everywhere:
     5  advance the reference                      before the base optimizer moves theta
 """
 
+import copy
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -32,11 +33,13 @@ from tram._modes import (
     set_random_state,
 )
 from tram._noise import InputNoise, find_input_module
-from tram._parallel import Processes, Sync, find_processes
-from tram._weights import alike, copies, local, swapped, trainable
+from tram._parallel import Processes, Sync, find_processes, refuse_inside_replica
+from tram._weights import alike, copies, local, non_finite, swapped, trainable
 from tram.divergences import distance
 from tram.methods import METHODS, Ascent, Method, TrustRegion
 from tram.references import NoisyInput, PastWeights
+
+_REFERENCE = "reference."
 
 
 @dataclass
@@ -47,6 +50,7 @@ class _Batch:
     begun: bool = False
     distance_is_agreed: bool = False
     backed_up: bool = False
+    first_pass_is_finite: Tensor | None = None
     losses: list[Tensor] = field(default_factory=list)
     distances: list[Tensor] = field(default_factory=list)
     kept_logits: list[Tensor] = field(default_factory=list)
@@ -180,6 +184,7 @@ class TRAM:
         """
         if not micro_batches:
             raise ValueError("backward(forward, *micro_batches) needs at least one batch")
+        refuse_inside_replica(self.model, self.sync, whole_step=True)
         objective = self.objective(forward)
         try:
             self._pass(objective, micro_batches)
@@ -213,6 +218,8 @@ class TRAM:
         """
 
         def regularised(batch: Any) -> Tensor:
+            refuse_inside_replica(self.model, self.sync, whole_step=False)
+            self._noise_is_differentiated()
             if self._perturbed:
                 return self._second_pass_loss(forward, batch)
             self._begin()
@@ -231,6 +238,7 @@ class TRAM:
             raise RuntimeError("this method has no ascent, so there is no second pass: check tram.method.ascent")
         if self._batch.index == 0:
             raise RuntimeError("perturbed() needs a first pass: call objective(batch) and its backward() before it")
+        self._noise_is_differentiated()
         first_pass, self._batch.index = self._batch.index, 0
         outside = random_state(self._devices)
         self._agree_on_distance()
@@ -264,38 +272,56 @@ class TRAM:
         theta now, and the next step's d is 0.
         """
         self._batch = _Batch()
+        self._noise_is_differentiated()
         self._processes.recover()
 
     def advance(self) -> None:
         """End the step: reference <- lerp(reference, theta, 1 - decay), before the base optimizer moves theta."""
         if self._batch.index == 0:
             raise RuntimeError("advance() ends a step, and none was begun: call objective(batch) before it")
+        self._noise_is_differentiated()
         self._agree_on_distance()
         reference = self._past_weights
         # A previous-step reference that was this step's backup holds theta already.
         is_backup = self._shares_backup and self._batch.backed_up
         if reference is not None and reference.decay < 1 and not is_backup:
-            with torch.no_grad():
-                torch._foreach_lerp_(self._reference, self._weights, 1 - reference.decay)
+            self._move_reference(1 - reference.decay)
         self.steps += 1
         self._batch = _Batch()
+
+    @torch.no_grad()
+    def _move_reference(self, weight: float) -> None:
+        if not self._may_be_skipped:
+            torch._foreach_lerp_(self._reference, self._weights, weight)
+            return
+        # A step that GradScaler skips leaves everything where it was, which is known on the device alone.
+        finite = self._processes.sum_over_shards(non_finite(self._gradients())) == 0
+        for reference, theta in zip(self._reference, self._weights, strict=True):
+            reference.lerp_(theta, (weight * finite).to(reference.device, reference.dtype))
 
     # ------------------------------------------------------------------------------------------------------- resuming
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: step count, seed, bound, counters, and `reference.<parameter>` tensors.
 
-        Of a sharded model these are this process's shards, and each process saves and loads its own state.
+        Of a sharded model these are this process's shards, and named so: `shard 0 of 2.reference.<parameter>`. Each
+        process saves and loads its own, or `torch.distributed.checkpoint` those of all. Before the first step they are
+        the present weights, so that there is something to load into.
         """
         state: dict[str, Any] = {"method": repr(self.method), "seed": self.seed, "steps": self.steps}
-        if self.degenerate_steps is not None:
-            state["degenerate_steps"] = self.degenerate_steps.clone()
+        if self.method.ascent is not None:
+            counted = self.degenerate_steps
+            state["degenerate_steps"] = torch.zeros((), dtype=torch.int64) if counted is None else counted.clone()
         if self.method.trust_region is not None:
             state["scale"], state["maximum"] = self.scale, self.maximum
-        if self._reference and self._processes.shard is not None:
-            state["shard"] = self._processes.shard
-        for name, tensor in zip(self._params, self._reference, strict=False):
-            state[f"reference.{name}"] = tensor.clone()
+        if self._past_weights is not None:
+            started = self
+            if not self._params:
+                # theta_0 is what the first step finds: this copy of the estimator is not the one that keeps it.
+                started = copy.copy(self)
+                started._start()
+            for name, tensor in zip(started._params, started._reference, strict=True):
+                state[started._processes.name_of_shard + _REFERENCE + name] = tensor.clone()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -308,25 +334,33 @@ class TRAM:
         if state["method"] != repr(self.method):
             raise ValueError(f"the state is of another method: {state['method']}, not {self.method!r}")
         self._start()
-        stored = {key.removeprefix("reference."): value for key, value in state.items() if key.startswith("reference.")}
-        if stored or state["steps"] > 0:
-            here = self._processes.shard if self._reference else None
-            if state.get("shard") != here:
-                raise ValueError(
-                    f"the state's reference is of shard {state.get('shard', '0 of 1')}, and this process holds shard "
-                    f"{here or '0 of 1'}: load what the process of the same rank saved, among as many processes"
-                )
-            expected = dict(zip(self._params, [tensor.shape for tensor in self._reference], strict=False))
-            if expected != {name: value.shape for name, value in stored.items()}:
-                different = sorted(set(expected) ^ set(stored)) or "shapes"
-                raise ValueError(f"the state's reference does not fit the model's trainable parameters: {different}")
-            for tensor, name in zip(self._reference, self._params, strict=False):
-                tensor.copy_(stored[name])
+        if self._past_weights is not None:
+            self._load_reference(state)
         self.seed, self.steps = state["seed"], state["steps"]
         if "scale" in state:
             self.scale, self.maximum = state["scale"], state["maximum"]
         if "degenerate_steps" in state:
             self.degenerate_steps = state["degenerate_steps"].to(self._devices[0], copy=True)
+
+    def _load_reference(self, state: dict[str, Any]) -> None:
+        here = self._processes.name_of_shard
+        names = [key for key in state if _REFERENCE in key]
+        of_others = [key for key in names if not key.startswith(here + _REFERENCE)]
+        if of_others:
+            there = of_others[0].partition(_REFERENCE)[0]
+            theirs, ours = (prefix.rstrip(".") or "whole weights" for prefix in (there, here))
+            raise ValueError(
+                f"the state's reference is of {theirs}, and this process holds {ours}: "
+                "load what the process of the same rank saved, among as many processes"
+            )
+        stored = {key.removeprefix(here + _REFERENCE): state[key] for key in names}
+        expected = dict(zip(self._params, [tensor.shape for tensor in self._reference], strict=True))
+        if (stored or state["steps"] > 0) and expected != {name: value.shape for name, value in stored.items()}:
+            different = sorted(set(expected) ^ set(stored)) or "shapes"
+            raise ValueError(f"the state's reference does not fit the model's trainable parameters: {different}")
+        for tensor, name in zip(self._reference, self._params, strict=True):
+            if name in stored:
+                tensor.copy_(stored[name])
 
     # --------------------------------------------------------------------------------------------------------- passes
 
@@ -374,6 +408,9 @@ class TRAM:
             else:
                 reference = self._batch.kept_logits[self._batch.index]
             loss = loss + self.method.penalty * self._distance(reference, logits, mask)
+        if self._batch.first_pass_is_finite is not None:
+            # GradScaler looks at the gradients of the second pass alone, and by this on every process at the same.
+            loss = loss * torch.where(self._batch.first_pass_is_finite, 1.0, torch.nan).to(loss.device, loss.dtype)
         self._batch.index += 1
         return loss
 
@@ -450,10 +487,15 @@ class TRAM:
             loss = outputs_of(forward(batch))[0]
             loss = loss if self.scaler is None else self.scaler.scale(loss)
             grads = self._processes.gradients(loss, list(self._params.values()))
+        self._noise_is_differentiated()
         if self._batch.fisher_gradient:
             torch._foreach_add_(self._batch.fisher_gradient, grads)
         else:
             self._batch.fisher_gradient = grads
+
+    def _noise_is_differentiated(self) -> None:
+        if self._noise is not None:
+            self._noise.differentiated()
 
     # --------------------------------------------------------------------------------------------------------- ascent
 
@@ -467,7 +509,7 @@ class TRAM:
                 "no parameter has a gradient after the first pass: differentiate what objective() returns"
             )
         params = [self._weights[index] for index in moved]
-        grads = [local(param.grad) for param in self._params.values() if param.grad is not None]
+        grads = self._gradients()
         self._unscale(grads)
         fisher = [self._batch.fisher_gradient[index] for index in moved] if self._batch.fisher_gradient else grads
         if self._batch.fisher_gradient:
@@ -478,9 +520,16 @@ class TRAM:
         self.gradient_norm, self.perturbation_norm, degenerate = ascend_(
             ascent.geometry, params, grads, fisher, self.radius, self._processes.sum_over_shards
         )
+        if self._may_be_skipped:
+            self._batch.first_pass_is_finite = self.gradient_norm.isfinite()
         self.degenerate_steps = degenerate + (0 if self.degenerate_steps is None else self.degenerate_steps)
         for param in self._params.values():
             param.grad = None
+
+    @torch.no_grad()
+    def _gradients(self) -> list[Tensor]:
+        """What this process holds of the gradients that there are."""
+        return [local(param.grad) for param in self._params.values() if param.grad is not None]
 
     def _radius(self, ascent: Ascent, like: Tensor) -> Tensor:
         if ascent.radius != "d":
@@ -520,7 +569,14 @@ class TRAM:
 
     @property
     def _shares_backup(self) -> bool:
-        return self._past_weights is not None and self._past_weights.decay == 0 and self.method.ascent is not None
+        """Whether theta before the ascent, kept to be restored, is what the next step calls theta_{t-1}."""
+        previous = self._past_weights is not None and self._past_weights.decay == 0
+        return previous and self.method.ascent is not None and not self._may_be_skipped
+
+    @property
+    def _may_be_skipped(self) -> bool:
+        """Whether the base optimizer's step is left out where a gradient overflowed."""
+        return self.scaler is not None and self.scaler.is_enabled()
 
     @property
     def _keeps_gradients_to_itself(self) -> bool:

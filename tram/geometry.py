@@ -73,11 +73,11 @@ def dual_and_square_norm(
     is f, mostly `grads` itself. The tensors of `grads` may be overwritten.
     """
     if isinstance(geometry, Euclidean):
-        return grads, _square_norm(grads)
+        return grads, square_norm(grads)
     if isinstance(geometry, Adaptive):
         scales = _adaptive_scales(geometry, params)
         torch._foreach_mul_(grads, scales)
-        square = _square_norm(grads)
+        square = square_norm(grads)
         torch._foreach_mul_(grads, scales)
         return grads, square
     if isinstance(geometry, Fisher):
@@ -88,11 +88,11 @@ def dual_and_square_norm(
         # <g, g / m> = |g / sqrt(m)|^2 is a sum of squares: never negative, whatever the rounding.
         torch._foreach_sqrt_(metric)
         torch._foreach_div_(grads, metric)
-        return duals, _square_norm(grads)
+        return duals, square_norm(grads)
     if geometry.adaptive:
         torch._foreach_mul_(grads, params)
-        return list(torch._foreach_mul(params, params)), _square_norm(grads)
-    return [torch.ones_like(param) for param in params], _square_norm(grads)
+        return list(torch._foreach_mul(params, params)), square_norm(grads)
+    return [torch.ones_like(param) for param in params], square_norm(grads)
 
 
 def _adaptive_scales(geometry: Adaptive, params: list[Tensor]) -> list[Tensor]:
@@ -106,7 +106,8 @@ def _adaptive_scales(geometry: Adaptive, params: list[Tensor]) -> list[Tensor]:
     return scales
 
 
-def _square_norm(tensors: list[Tensor]) -> Tensor:
+def square_norm(tensors: list[Tensor]) -> Tensor:
+    """The sum of all squares, in float32 at least."""
     dtype = torch.promote_types(tensors[0].dtype, torch.float32)
     norms = torch._foreach_norm(tensors, 2, dtype=dtype)
     return torch.stack(norms).square().sum()

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tram._parallel import Sync
 from tram.estimator import TRAM
 from tram.methods import Method
 
@@ -17,8 +18,9 @@ class TRAMOptimizer(torch.optim.Optimizer):
         loss, logits = optimizer.step(lambda: forward(batch))
 
     `base_optimizer` is made over the model's trainable parameters with `options`; its parameter groups and state are
-    this optimizer's own, so that learning-rate schedulers work as on any other. What it adds to `TRAM` is nothing:
-    gradient accumulation, clipping and GradScaler need `TRAM.backward` and the base optimizer itself.
+    this optimizer's own, so that learning-rate schedulers work as on any other; clip gradients in
+    `optimizer.base_optimizer.register_step_pre_hook`. What it adds to `TRAM` is nothing: gradient accumulation and
+    GradScaler need `TRAM.backward` and the base optimizer itself.
     """
 
     def __init__(
@@ -28,10 +30,16 @@ class TRAMOptimizer(torch.optim.Optimizer):
         base_optimizer: type[torch.optim.Optimizer],
         *,
         input_module: nn.Module | None = None,
+        sync: Sync = "global",
         seed: int = 0,
         **options: Any,
     ) -> None:
-        self.tram = TRAM(model, method, input_module=input_module, seed=seed)
+        if "scaler" in options:
+            raise TypeError(
+                "TRAMOptimizer takes no scaler: make TRAM(model, method, scaler=scaler), then call tram.backward(...), "
+                "scaler.step(base_optimizer) and scaler.update()"
+            )
+        self.tram = TRAM(model, method, input_module=input_module, sync=sync, seed=seed)
         self.base_optimizer = base_optimizer([p for p in model.parameters() if p.requires_grad], **options)
         super().__init__(self.base_optimizer.param_groups, self.base_optimizer.defaults)
         self._share()
@@ -44,12 +52,14 @@ class TRAMOptimizer(torch.optim.Optimizer):
         """One step. `closure` is a forward alone, returning (loss, logits) or (loss, logits, mask).
 
         Returns (loss, logits) of the first pass, at the weights before the step, detached (for TRAM-Fisher, whose first
-        pass sees noise, at x + z). Gradients are cleared before and after.
+        pass sees noise, at x + z). Gradients are cleared after it. Raises ValueError if some are left over from before,
+        and TypeError if the closure makes the backward pass itself.
         """
         if closure is None:
             raise ValueError(
                 "step(closure) needs a closure that makes the forward pass and returns (loss, logits), without "
-                "backward(): a sharpness-aware step evaluates it more than once"
+                "backward(): a sharpness-aware step evaluates it more than once. A loop that makes its own backward "
+                "passes uses TRAM.backward and the base optimizer"
             )
         ascent = self.tram.method.ascent
         # Of the forwards with a gradient, the one of the loss comes first, but for the Fisher information's own.
@@ -57,17 +67,44 @@ class TRAMOptimizer(torch.optim.Optimizer):
         graded: list[Any] = []
 
         def forward(_: None) -> tuple[Any, ...]:
-            outputs = closure()
+            outputs = self._forward_alone(closure)
             if torch.is_grad_enabled() and len(graded) <= clean:
-                graded.append(outputs[1] if isinstance(outputs, tuple) and len(outputs) > 1 else None)
+                graded.append(outputs[1] if len(outputs) > 1 else None)
             return outputs
 
-        self.zero_grad()
-        loss = self.tram.backward(forward, None)
-        self.base_optimizer.step()
-        self.zero_grad()
+        if self._has_gradients():
+            raise ValueError(
+                "gradients are left over from before step(closure), which makes every backward pass itself: leave "
+                "yours out, or call zero_grad(); to accumulate, use TRAM.backward(forward, *micro_batches) and the "
+                "base optimizer"
+            )
+        try:
+            loss = self.tram.backward(forward, None)
+            self.base_optimizer.step()
+        finally:
+            self.zero_grad()
         logits = graded[clean]
         return loss, logits.detach() if isinstance(logits, Tensor) else logits
+
+    def _forward_alone(self, closure: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """What `closure` returns. Raises TypeError where it does more than a forward pass, or less."""
+        explained = (
+            "step(closure): the closure makes the forward pass alone and returns (loss, logits) or (loss, logits, "
+            "mask); zero_grad() and backward() are the optimizer's. A loop that makes its own backward passes, as "
+            "Lightning's automatic optimisation and GradScaler do, uses TRAM.backward, or tram.perturbed() for pass two"
+        )
+        try:
+            outputs = closure()
+        except RuntimeError as error:
+            if not torch.is_grad_enabled() and "does not require grad" in str(error):
+                raise TypeError(explained) from error
+            raise
+        if not isinstance(outputs, tuple) or self._has_gradients():
+            raise TypeError(explained)
+        return outputs
+
+    def _has_gradients(self) -> bool:
+        return any(param.grad is not None for group in self.param_groups for param in group["params"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything, for copies and pickles: torch.optim.Optimizer's own leaves out what it does not know."""

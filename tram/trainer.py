@@ -152,8 +152,9 @@ class TRAMTrainerMixin:
         trainer: Any = self
         parent._save_optimizer_and_scheduler(output_dir)
         state = self.tram.state_dict()
-        if trainer.args.should_save or "shard" in state:
-            path = Path(output_dir) / (_state_file_of(trainer.args.process_index) if "shard" in state else _STATE_FILE)
+        in_shards = any(key.startswith("shard ") for key in state)
+        if trainer.args.should_save or in_shards:
+            path = Path(output_dir) / (_state_file_of(trainer.args.process_index) if in_shards else _STATE_FILE)
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             torch.save(state, partial)

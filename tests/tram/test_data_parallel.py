@@ -406,6 +406,43 @@ def one_process(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_process")
+def test_inside_the_forward_of_the_wrapper_what_would_not_be_exchanged_is_refused() -> None:
+    """Where a LightningModule's training_step runs."""
+
+    class Inside(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+            self.todo: Any = None
+
+        def forward(self) -> Any:
+            return self.todo()
+
+    problem = classification()
+    inside = Inside(problem.model)
+    wrapped = DistributedDataParallel(inside)
+    batch = problem.batches[0]
+    for model, sync, step, told in (
+        (inside, "global", lambda tram: tram.backward(problem.forward, batch), r"tram\.backward.*manual_backward"),
+        (wrapped, "global", lambda tram: tram.backward(problem.forward, batch), r"tram\.backward.*manual_backward"),
+        (inside, "global", lambda tram: tram.objective(problem.forward)(batch), r"Inside is inside.*strategy\.model"),
+        (problem.model, "global", lambda tram: tram.objective(problem.forward)(batch), r"Classifier is inside"),
+        (wrapped, "local", lambda tram: tram.objective(problem.forward)(batch), r'sync="local" cannot hold back'),
+    ):
+        tram = TRAM(model, "TRPO", sync=sync)  # type: ignore[arg-type]
+        inside.todo = lambda tram=tram, step=step: step(tram)
+        with pytest.raises(RuntimeError, match=told):
+            wrapped()
+    tram = TRAM(wrapped, "TRPO")
+    inside.todo = lambda: tram.objective(problem.forward)(batch)
+    wrapped().backward()
+    tram.advance()
+    other = classification()  # another model trains there as it likes
+    inside.todo = lambda: TRAM(other.model, "TRPO").backward(other.forward, batch)
+    wrapped()
+
+
+@pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("name", METHODS)
 def test_a_wrapped_model_with_batch_normalisation_trains_as_the_bare_one(name: str) -> None:
     found: list[dict[str, Tensor]] = []

@@ -756,20 +756,42 @@ def test_an_overflow_is_an_ordinary_skipped_step(method: Method, overflowing: st
         scaler.update()
         optimizer.zero_grad()
     before, state = weights(problem.model), copy.deepcopy(optimizer.state_dict()["state"])
+    reference = {name: value for name, value in tram.state_dict().items() if name.startswith("reference.")}
     overflow = True
     tram.backward(forward, problem.batches[2])
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 2.0**9
     assert same_bits(weights(problem.model), before)
-    if method.ascent is None or overflowing == "second":
-        scaler.step(optimizer)
-        scaler.update()
-        assert scaler.get_scale() == 2.0**9
-        assert same_bits(weights(problem.model), before)
-        for index, slots in optimizer.state_dict()["state"].items():
-            assert same_bits(slots, state[index])
-    else:
-        # Only pass 1 overflowed: epsilon is 0, and what is left is the plain gradient.
-        assert tram.perturbation_norm == 0
-        assert all(grad.isfinite().all() for grad in gradients(problem.model).values())
+    for index, slots in optimizer.state_dict()["state"].items():
+        assert same_bits(slots, state[index])
+    after = {name: value for name, value in tram.state_dict().items() if name.startswith("reference.")}
+    assert same_bits(after, reference)
+
+
+def test_the_step_after_a_skipped_one_compares_with_the_weights_before_the_last_that_counted() -> None:
+    """A skipped step is no step: theta_{t-1} is what it would be without it, and so is d."""
+    distances = []
+    for overflows in (False, True):
+        problem = classification(dtype=torch.float32)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        tram = TRAM(problem.model, "TRAM-prev", scaler=scaler)
+        optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.1)
+
+        def forward(batch: Batch, problem: Problem = problem) -> tuple[Tensor, Tensor]:
+            loss, logits = problem.forward(batch)
+            return loss * batch.get("factor", 1.0), logits
+
+        steps = [*problem.batches[:2], {**problem.batches[2], "factor": torch.tensor(torch.inf)}, problem.batches[3]]
+        for batch in steps if overflows else [*steps[:2], steps[3]]:
+            tram.backward(forward, batch)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        assert tram.distance is not None
+        distances.append(tram.distance)
+    assert distances[0] > 0
+    assert torch.equal(*distances)
 
 
 @pytest.mark.parametrize("method", **names([row for row in EVERY_METHOD if row[1].needs_input_module is False]))

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -71,16 +72,93 @@ def test_a_missing_closure_is_explained() -> None:
         TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1).step()
 
 
-def test_the_usual_closure_of_other_libraries_is_explained() -> None:
+@pytest.mark.parametrize("returns", ["loss", "tuple"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_closure_that_runs_backward_is_refused_and_nothing_has_moved(name: str, returns: str) -> None:
+    """As other libraries want it, and as Lightning's automatic optimisation and GradScaler's users hand it over."""
+    problem = classification()
+    optimizer = TRAMOptimizer(problem.model, name, torch.optim.SGD, input_module=problem.input_module, lr=0.1)
+    before = weights(problem.model)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss, logits = problem.forward(problem.batches[0])
+        loss.backward(retain_graph=True)
+        return loss if returns == "loss" else (loss, logits)
+
+    with pytest.raises(TypeError, match=r"forward pass alone and returns \(loss, logits\).*Lightning.*TRAM\.backward"):
+        optimizer.step(closure)
+    assert same_bits(weights(problem.model), before)
+    assert all(param.grad is None for param in problem.model.parameters())
+    optimizer.step(lambda: problem.forward(problem.batches[0]))
+    assert optimizer.tram.steps == 1
+
+
+def test_an_error_of_the_closures_own_stays_what_it_is() -> None:
     problem = classification()
 
-    def closure() -> torch.Tensor:
-        loss = problem.forward(problem.batches[0])[0]
-        loss.backward()
-        return loss
+    def closure() -> Any:
+        raise RuntimeError("out of luck")
 
-    with pytest.raises(TypeError, match=r"\(loss, logits\)"):
-        TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1).step(closure)
+    for name in ("SAM", "TRPO"):
+        with pytest.raises(RuntimeError, match="out of luck"):
+            TRAMOptimizer(problem.model, name, torch.optim.SGD, lr=0.1).step(closure)
+
+
+def test_gradients_from_before_are_told_and_not_thrown_away() -> None:
+    problem = classification()
+    optimizer = TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1)
+    problem.forward(problem.batches[0])[0].backward()
+    with pytest.raises(ValueError, match=r"left over.*TRAM\.backward\(forward, \*micro_batches\)"):
+        optimizer.step(lambda: problem.forward(problem.batches[1]))
+    assert problem.model.head.weight.grad is not None
+    optimizer.zero_grad()
+    optimizer.step(lambda: problem.forward(problem.batches[1]))
+
+
+def test_clipping_in_a_hook_of_the_base_optimizer() -> None:
+    problem, plain = classification(), classification()
+    optimizer = TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1)
+
+    def clip(*_: Any) -> None:
+        torch.nn.utils.clip_grad_norm_(problem.model.parameters(), 0.1)
+
+    optimizer.base_optimizer.register_step_pre_hook(clip)
+    tram, base = TRAM(plain.model, "SAM"), torch.optim.SGD(plain.model.parameters(), lr=0.1)
+    for batch in problem.batches:
+        optimizer.step(lambda batch=batch: problem.forward(batch))
+        tram.backward(plain.forward, batch)
+        torch.nn.utils.clip_grad_norm_(plain.model.parameters(), 0.1)
+        base.step()
+        base.zero_grad()
+    assert same_bits(weights(problem.model), weights(plain.model))
+
+
+def test_a_grad_scaler_is_refused_wherever_it_comes_from() -> None:
+    """Never a step with gradients that are still multiplied by the scale."""
+    problem = classification(dtype=torch.float32)
+    scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(TypeError, match=r"TRAM\(model, method, scaler=scaler\)"):
+        TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1, scaler=scaler)
+    optimizer = TRAMOptimizer(problem.model, "SAM", torch.optim.SGD, lr=0.1)
+    before = weights(problem.model)
+
+    def closure() -> Any:
+        loss, logits = problem.forward(problem.batches[0])
+        scaler.scale(loss).backward(retain_graph=True)
+        return loss, logits
+
+    closure()
+    with pytest.raises(ValueError, match="left over"):
+        scaler.step(optimizer, closure)
+    optimizer.zero_grad()
+    with pytest.raises(TypeError, match="forward pass alone"):
+        optimizer.step(closure)
+    assert same_bits(weights(problem.model), before)
+
+
+def test_each_replica_may_ascend_by_itself() -> None:
+    assert TRAMOptimizer(classification().model, "SAM", torch.optim.SGD, sync="local", lr=0.1).tram.sync == "local"
 
 
 def test_the_returned_logits_are_clean_where_the_fisher_information_has_a_pass_of_its_own() -> None:
