@@ -5,14 +5,16 @@ RESULTS ?= build/results
 OUTPUT  ?= build/report
 FULL    ?=
 UPGRADE ?=
+TRANSFORMERS ?= 4.55.0
 
 UV_VERSION := 0.13.9
 PY         := .venv/bin/python
 READY      := .venv/ready
+ON_SLURM   := tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py tests/slurm/test_with_accounts.py
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures readme test lint format lock test-slurm slurm-install slurm-up slurm-down clean
+.PHONY: help reproduce tables figures report readme test lint format lock test-oldest test-slurm slurm-install slurm-up slurm-down bench-analysis clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +38,18 @@ reproduce: $(READY) ## run the miniature suite, make its tables and figures, com
 tables figures: $(READY) ## make them in build/stored from the stored results, in seconds
 	$(PY) -m analysis $@ --results results/mini --output build/stored
 
+report: $(READY) ## write the whole report on the stored results: build/stored/report/index.html
+	$(PY) -m analysis report --results results/mini --output build/stored/report
+
 readme: $(READY) ## write the README's table and figure anew from the stored results
 	$(PY) -m analysis readme --results results/mini
 
 test: lint ## run every check and every test
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2
+
+conformance: $(READY) ## check every way to train with every method, half an hour, and write its table
+	nice -n 10 $(PY) -m tests.conformance run
+	$(PY) -m tests.conformance table
 
 lint: $(READY) ## check format, style and types
 	$(PY) -m ruff format --check $(SOURCES)
@@ -56,17 +65,28 @@ lock: $(READY) ## write requirements.lock anew from pyproject.toml
 		--generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
 test-slurm: $(READY) ## run the tests on a real Slurm, which slurm-install installs: minutes, as root
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m pytest -n 2 tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m pytest -n 2 --dist worksteal -vv -rs $(ON_SLURM)
+
+test-oldest: $(READY) ## run the Trainer's tests on the oldest transformers that works, in an environment of its own
+	@$(PY) .ci/uv_as_pip.py venv --quiet --clear --python $(PY) build/transformers
+	@$(PY) .ci/uv_as_pip.py pip install --quiet --python build/transformers/bin/python accelerate peft pytest \
+		"transformers==$(TRANSFORMERS)" "torch==$$($(PY) -c 'import torch; print(torch.__version__.split("+")[0])')"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 build/transformers/bin/python -m pytest \
+		tests/tram/test_trainer.py tests/tram/test_trainer_options.py
 
 slurm-install: ## install Debian's Slurm, for slurm-up and the tests that need it (as root)
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+		slurm-wlm munge slurmdbd mariadb-server-core mariadb-client-core >/dev/null
 
 slurm-up: $(READY) ## bring up a whole Slurm on this machine, to try things on
 	$(PY) -m tests.slurm_cluster up
 
 slurm-down: $(READY) ## take it down again, with all its jobs
 	$(PY) -m tests.slurm_cluster down
+
+bench-analysis: $(READY) ## time the analysis of 500 to 5,000 synthetic records
+	$(PY) -m tests.analysis.bench
 
 clean: ## remove reports and caches; .venv and build/results stay
 	rm -rf build/report build/stored build/lib build/bdist.* dist *.egg-info
