@@ -1,10 +1,11 @@
-"""python -m benchmarks: list, run, suite, prepare, calibrate, validate, schema."""
+"""python -m benchmarks: list, run, suite, probe, prepare, calibrate, validate, migrate, schema."""
 
 import json
 import os
 import pkgutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from rich.console import Console
 from benchmarks.contradiction import contradiction
 from benchmarks.errors import DataError, RunError
 from benchmarks.execution import Execution
+from benchmarks.migration import Outcome, migrate
 from benchmarks.names import (
     benchmarks_named,
     check_method,
@@ -24,25 +26,31 @@ from benchmarks.names import (
     fail,
     families,
     known,
+    listed,
     runs_named,
     say,
     suite_for,
 )
 from benchmarks.planning import ASSUMPTION, expected_cost, gpu_hours
 from benchmarks.pool import Failure, Job, default_workers, run_jobs, visible_gpus
+from benchmarks.probes.parts import Part, part_named
+from benchmarks.probes.record import PROBES, probe_path
+from benchmarks.probes.selection import PROBED, Wanted, is_probed, wanted
 from benchmarks.processes import Parallel, processes
 from benchmarks.progress import board
-from benchmarks.record import Record, RecordError, Run, read_record, read_records
+from benchmarks.record import SCHEMA_VERSION, Record, RecordError, Run, read_record
 from benchmarks.registry import BENCHMARKS, PASSES, PLAIN, ZERO_SHOT
 from benchmarks.row import Benchmark, Precision
 from benchmarks.sources import M2D2Source
 from benchmarks.stopping import STOPPED, StoppedError
 from benchmarks.storage import check_folder
 from benchmarks.suites import SUITES, Suite, runs_of
+from benchmarks.tree import read_tree
 from benchmarks.variants import SETTINGS
 
 INTERRUPTED = 130
 RUNS = "runs"
+PROBED_RUNS = "probed runs"
 
 app = typer.Typer(
     add_completion=False,
@@ -52,7 +60,7 @@ app = typer.Typer(
 )
 
 Results = Annotated[Path, typer.Option(help="Folder of the records.", file_okay=False)]
-
+RecordsFolder = Annotated[Path, typer.Argument(help="Folder of the records, or a folder in it.", file_okay=False)]
 
 Data = Annotated[
     Path | None,
@@ -63,6 +71,9 @@ Data = Annotated[
 MicroBatches = Annotated[int | None, typer.Option(min=1, help="Parts that a batch is computed in, to fit the memory.")]
 PrecisionOption = Annotated[Precision | None, typer.Option(help="Of autocast on a GPU; the recipe's if unsaid.")]
 Loaders = Annotated[int | None, typer.Option(min=0, help="Processes that load examples.")]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep the trained weights in the user's cache, for `probe`.")
+]
 Device = Annotated[str | None, typer.Option(help="cuda or cpu; what the benchmark needs if unsaid.")]
 
 
@@ -116,28 +127,52 @@ def table(*header: str, rows: Iterable[tuple[object, ...]]) -> None:
 @app.command()
 def schema() -> None:
     """The JSON Schema of a record."""
-    typer.echo(json.dumps(Record.model_json_schema(), indent=1))
+    typer.echo(json.dumps(Record.model_json_schema(mode="serialization"), indent=1))
 
 
 @app.command()
-def validate(results: Results = Path("results")) -> None:
-    """Check every record below a folder; name each one that is not valid, and what to do."""
-    if not results.is_dir():
-        fail(f"{results}: no such folder; name the one with the records with --results")
-    records, errors = read_records(results)
-    problems = [str(error) for error in errors]
+def validate(folder: RecordsFolder = Path("results")) -> None:
+    """Check every record below a folder, those of probes too; name each one that is not valid, and what to do."""
+    _check_is_folder(folder)
     # A method's fields are the library's, which takes seconds to load.
-    checked = pkgutil.resolve_name("benchmarks.run:checked")
-    for record in records:
-        try:
-            checked(record, record.run.path(results))
-        except RecordError as error:
-            problems.append(str(error))
-    for problem in problems:
+    tree = read_tree(folder, pkgutil.resolve_name("benchmarks.run:contradiction_of"))
+    for problem in tree.problems:
         say(problem)
-    valid = len(records) + len(errors) - len(problems)
-    typer.echo(f"{results}: {count(valid, 'valid record')}, {len(problems)} not valid")
-    raise typer.Exit(1 if problems else 0)
+    valid = count(len(tree.records), "valid record") + (f", {len(tree.probes)} of probes" if tree.probes else "")
+    typer.echo(f"{folder}: {valid}, {len(tree.problems)} not valid")
+    raise typer.Exit(1 if tree.problems else 0)
+
+
+@app.command("migrate")
+def migrate_(
+    folder: RecordsFolder = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+) -> None:
+    """Lift the records of older schemas below a folder to the present one; no number changes.
+
+    One file after the other, each whole or not at all: interrupted, the same command takes up the rest.
+    """
+    _check_is_folder(folder)
+    outcomes: Counter[Outcome] = Counter()
+    try:
+        for migration in migrate(folder, dry_run):
+            outcomes[migration.outcome] += 1
+            if migration.outcome == "refused":
+                say(migration.why)
+    except KeyboardInterrupt:
+        interrupted()
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}. What is lifted stays so; the same command takes up the rest.", 1)
+    typer.echo(
+        f"{folder}: {count(outcomes['lifted'], 'record')} {'would be ' if dry_run else ''}lifted to version "
+        f"{SCHEMA_VERSION}, {outcomes['current']} of that version before, {outcomes['refused']} refused"
+    )
+    raise typer.Exit(1 if outcomes["refused"] else 0)
+
+
+def _check_is_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        fail(f"{folder}: no such folder; name the one with the records")
 
 
 # ------------------------------------------------------------------------------------------------------------- running
@@ -163,6 +198,7 @@ def run(
     keep_reference: Annotated[
         bool, typer.Option("--keep-reference", help="TRAM-pre: compute the first weights' logits once per example.")
     ] = False,
+    keep_weights: KeepWeights = False,
 ) -> None:
     """Train and score one method on one benchmark (or on each one of a family), here in this process.
 
@@ -173,7 +209,7 @@ def run(
     check_method(method, rows)
     use(data, device)
     these = processes(parallel)
-    execution = Execution(device, these, micro_batches, precision, loaders, keep_reference)
+    execution = Execution(device, these, micro_batches, precision, loaders, keep_reference, keep_weights)
     runs = [Run(suite_for(row, suite), row.name, method, seed) for row in rows]
     jobs = [replace(job_of(item, results), stage=str(item)) for item in runs]
     console = Console(stderr=True, quiet=not these.is_first)
@@ -213,14 +249,57 @@ def suite(
     micro_batches: MicroBatches = None,
     precision: PrecisionOption = None,
     loaders: Loaders = None,
+    keep_weights: KeepWeights = False,
 ) -> None:
     """Make all records of a suite that are not there yet, side by side. Interrupt at will: the same command resumes."""
     runs = runs_named(name, full, benchmarks, methods, seeds)
     use(data, device)
     refuse_many("suite")
-    execution = Execution(device, micro_batches=micro_batches, precision=precision, loaders=loaders)
+    execution = Execution(
+        device, micro_batches=micro_batches, precision=precision, loaders=loaders, keep_weights=keep_weights
+    )
     needs_gpu = device != "cpu" and any(BENCHMARKS[item.benchmark].needs for item in runs)
     work(runs, results, jobs or (max(1, len(visible_gpus())) if needs_gpu else None), execution)
+
+
+@app.command()
+def probe(
+    suite: Annotated[str, typer.Argument(help="The suite whose finished runs to probe.")],
+    results: Results = Path("results"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side; as many as cores if unsaid.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="As 0:5 (0 to 4), 3, or 0,2,4; all if unsaid.")] = None,
+    benchmarks: Annotated[list[str] | None, typer.Option(help="Only these benchmarks or families; repeatable.")] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option(help=f"Only these methods; repeatable. {', '.join(PROBED)} if unsaid.")
+    ] = None,
+    probes: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(PROBES)}; repeatable.")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="I/N: only this part of every surface; that of a Slurm array if unsaid.")
+    ] = None,
+    data: Data = None,
+    device: Device = None,
+    micro_batches: MicroBatches = None,
+    precision: PrecisionOption = None,
+    loaders: Loaders = None,
+) -> None:
+    """Measure finished runs: sharpness, representations, forgetting, curvature, loss surfaces; one record per probe.
+
+    Weights come from the cache, else the run is trained again and has to score what its record says. Interrupt at will:
+    the same command resumes, a surface point by point.
+    """
+    runs = runs_named(suite, True, benchmarks, methods, seeds)
+    names = tuple(known(name, PROBES, "probe") for name in listed(probes)) if probes else None
+    use(data, device)
+    refuse_many("probe")
+    try:
+        share = part_named(part)
+    except ValueError as error:
+        fail(str(error))
+    execution = Execution(device, micro_batches=micro_batches, precision=precision, loaders=loaders)
+    asked = wanted([item for item in runs if methods or is_probed(item.method)], names)
+    if not asked:
+        fail(f"none of these probes applies to any of these runs: {', '.join(names or ())}")
+    probe_work(asked, results, jobs, execution, share)
 
 
 @app.command()
@@ -328,6 +407,47 @@ def work(runs: list[Run], results: Path, jobs: int | None, execution: Execution)
     new = sum(item.path(results).exists() for item in pending)
     typer.echo(f"{results / runs[0].suite}: {count(len(runs), 'run')}, {new} new, {done_before} done before", err=False)
     finish(failures)
+
+
+def probe_work(asked: list[Wanted], results: Path, jobs: int | None, execution: Execution, part: Part) -> None:
+    """Make the records of probes that are missing, of the runs that have a record; ends the command."""
+    there = [item for item in asked if item.run.path(results).exists()]
+    if not there:
+        fail(f"{results}: none of these runs has a record; python -m benchmarks suite {asked[0].run.suite} makes them")
+    if len(there) < len(asked):
+        say(f"{count(len(asked) - len(there), 'run')} without a record left out")
+    paths = [probe_path(item.run, name, results) for item in there for name in item.probes]
+    pending = [path for path in paths if not path.exists()]
+    say(f"{count(len(pending), 'record')} to make, {len(paths) - len(pending)} made before")
+    needed = preparations(BENCHMARKS[item.run.benchmark] for item in there if item.pending(results))
+    failures = [
+        Failure(probe_job(item, results, execution, part, needed), str(problem))
+        for item in there
+        for problem in item.problems(results)
+    ]
+    todo = [probe_job(item, results, execution, part, needed) for item in there if item.pending(results)]
+    if todo:
+        failures += in_pool([*needed.values(), *todo], jobs)
+    new = sum(path.exists() for path in pending)
+    typer.echo(
+        f"{results}: {count(len(paths), 'record')} of probes, {new} new, {len(paths) - len(pending)} made before"
+    )
+    if part.count > 1 and new < len(pending) and not failures:
+        say(f"Part {part.number} of {part.count} of the surfaces is done; the part that ends last writes the records.")
+    finish(failures)
+
+
+def probe_job(item: Wanted, results: Path, execution: Execution, part: Part, preparations: dict[str, Job]) -> Job:
+    prepared = preparations.get(preparation(BENCHMARKS[item.run.benchmark]))
+    return Job(
+        name=str(item.run),
+        target="benchmarks.probes.execute:execute",
+        args=(item.run, item.probes, results, execution, part),
+        stage=PROBED_RUNS,
+        kind=item.run.benchmark,
+        cost=len(item.pending(results)),
+        needs=prepared.name if prepared else None,
+    )
 
 
 def in_pool(jobs: list[Job], workers: int | None) -> list[Failure]:

@@ -1,45 +1,79 @@
 """Whether a well-formed record is one that this project's rows could have made. Nothing here imports torch."""
 
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from benchmarks.execution import FITTED
+from benchmarks.probes.record import ProbeRecord
 from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
-from benchmarks.row import Recipe
-from benchmarks.sources import identity
+from benchmarks.row import Benchmark
+from benchmarks.sources import Source, identity
 from benchmarks.variants import nearest
 
 SOURCE = "source"
 """The revision, in a record, that is a digest of its row's source."""
 
+_identity = cache(identity)
+
 
 def contradiction(record: Record) -> str | None:
-    """What in a record does not fit the registry, or None. A recipe's field that a record lacks has its default."""
+    """What in a record does not fit the registry, or None."""
     row = BENCHMARKS.get(record.benchmark)
     if row is None:
-        return f"unknown benchmark {record.benchmark!r}; the nearest is {nearest(record.benchmark, BENCHMARKS)!r}"
-    missing = [domain for domain in row.domains if f"test/{row.metric}/{domain}" not in record.metrics]
-    stages = (row.train_domain, *row.sequence) if row.sequence else ()
-    missing += [f"{domain} after {stage}" for stage in stages for domain in row.domains
-                if f"after {stage}/{row.metric}/{domain}" not in record.metrics]  # fmt: skip
+        return _unknown(record.benchmark)
+    missing = [name for key, name in _scores(row).items() if key not in record.metrics]
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
-    if row.source is not None and record.revisions.get(SOURCE) != identity(row.source):
+    if _is_of_another_source(row.source, record.revisions):
         return f"it was made from other data or another model than {row.name} names now"
-    expected = asdict(row.recipe) | ({"steps": 0} if record.method == ZERO_SHOT else {})
-    defaults = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
-    for name, value in expected.items():
-        recorded = record.recipe.get(name, defaults.get(name))
-        if name not in FITTED and _plain(recorded) != _plain(value) and not _asked_by_method(record, name):
-            return f"its recipe has {name} = {recorded}, and {row.name} has {value}"
+    for name, value in _recipe(row).items():
+        expected = 0 if name == "steps" and record.method == ZERO_SHOT else value
+        if record.recipe[name] != expected and not _asked_by_method(record, name):
+            return f"its recipe has {name} = {record.recipe[name]}, and {row.name} has {expected}"
     return None
+
+
+def probe_contradiction(record: ProbeRecord) -> str | None:
+    """What in the record of a probe does not fit the registry, or None."""
+    row = BENCHMARKS.get(record.benchmark)
+    if row is None:
+        return _unknown(record.benchmark)
+    if _is_of_another_source(row.source, record.revisions):
+        return f"it was made from other data or another model than {row.name} names now"
+    return None
+
+
+def _unknown(benchmark: str) -> str:
+    return f"unknown benchmark {benchmark!r}; the nearest is {nearest(benchmark, BENCHMARKS)!r}"
+
+
+@cache
+def _scores(row: Benchmark) -> Mapping[str, str]:
+    """The metrics that every record of the row has, with the name of what each scores."""
+    scores = {f"test/{row.metric}/{domain}": domain for domain in row.domains}
+    stages = (row.train_domain, *row.sequence) if row.sequence else ()
+    return scores | {
+        f"after {stage}/{row.metric}/{domain}": f"{domain} after {stage}" for stage in stages for domain in row.domains
+    }
+
+
+@cache
+def _recipe(row: Benchmark) -> Mapping[str, Any]:
+    """What every record of the row has in its recipe, as JSON has it."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(row.recipe).items()
+        if name not in FITTED
+    }
+
+
+def _is_of_another_source(source: Source | None, revisions: Mapping[str, str]) -> bool:
+    return source is not None and revisions.get(SOURCE) != _identity(source)
 
 
 def _asked_by_method(record: Record, name: str) -> bool:
     """A bound that asks the validation set looks at it where the recipe itself does not."""
     return name == "evaluation_every" and "=validation" in record.method
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

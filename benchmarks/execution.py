@@ -22,6 +22,8 @@ class Execution:
     loaders: int | None = None
     keep_reference: bool = False
     """Whether the logits of a reference that never changes are kept by example, where that is exact."""
+    keep_weights: bool = False
+    """Whether the weights that a run ends with go to the user's cache, where probes find them."""
 
     def fitted(self, recipe: Recipe) -> Recipe:
         """The recipe as it is carried out."""

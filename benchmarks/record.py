@@ -8,13 +8,52 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 
-SCHEMA_VERSION: Literal[1] = 1
+from benchmarks.row import Recipe
+
+SCHEMA_VERSION: Literal[2] = 2
+
+ENVIRONMENT = (
+    "git_commit",
+    "git_dirty",
+    "python",
+    "torch",
+    "transformers",
+    "timm",
+    "tokenizers",
+    "numpy",
+    "cuda",
+    "device",
+    "cpu",
+    "cpu_capability",
+    "platform",
+    "threads",
+    "precision",
+    "processes",
+    "parallel",
+    "resumed",
+)
+"""What the environment of every record says, None where there is nothing to say; a cluster adds its ids."""
+
+_RECIPE = TypeAdapter(Recipe)
+_RECIPE_FIELDS = frozenset(field.name for field in fields(Recipe))
+_RECIPE_SCHEMA = _RECIPE.json_schema() | {"required": sorted(_RECIPE_FIELDS), "additionalProperties": False}
+_SCALAR_SCHEMA = {"type": ["string", "integer", "boolean", "null"]}
+_ENVIRONMENT_SCHEMA = {"type": "object", "required": list(ENVIRONMENT), "additionalProperties": _SCALAR_SCHEMA}
 
 
 class RecordError(Exception):
@@ -30,15 +69,22 @@ class Run:
     method: str
     seed: int
 
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        """Of the record's path below the results."""
+        return self.suite, self.benchmark, self.method, f"seed-{self.seed}.json"
+
     def path(self, results: Path) -> Path:
-        return results / self.suite / self.benchmark / self.method / f"seed-{self.seed}.json"
+        return results.joinpath(*self.parts)
 
     def __str__(self) -> str:
         return f"{self.benchmark} {self.method} seed {self.seed}"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, strict=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class StepStatistics(_Strict):
@@ -70,14 +116,15 @@ class Seconds(_Strict):
 class Record(_Strict):
     """All that a table or a figure needs to know of one run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     suite: str
     benchmark: str
     method: str
     seed: NonNegativeInt
     method_fields: dict[str, Any]
     """The method resolved to its fields, so that a record is readable without the code."""
-    recipe: dict[str, Any]
+    recipe: Annotated[dict[str, Any], WithJsonSchema(_RECIPE_SCHEMA)]
+    """Every field of `benchmarks.row.Recipe` as it was carried out, those at their defaults too."""
     metrics: dict[str, float]
     """Keyed `split/metric/domain`, as `test/perplexity/math`; perplexity, accuracy in percent, nll in nats."""
     distance: StepStatistics | None
@@ -91,11 +138,29 @@ class Record(_Strict):
     seconds: Seconds
     peak_memory_bytes: NonNegativeInt
     revisions: dict[str, str]
-    environment: dict[str, str | int | bool | None]
+    environment: Annotated[dict[str, str | int | bool | None], WithJsonSchema(_ENVIRONMENT_SCHEMA)]
+    """All of ENVIRONMENT, and what a cluster adds."""
 
     @property
     def run(self) -> Run:
         return Run(self.suite, self.benchmark, self.method, self.seed)
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_is_complete(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        if recipe.keys() != _RECIPE_FIELDS:
+            different = ", ".join(sorted(recipe.keys() ^ _RECIPE_FIELDS))
+            raise ValueError(f"its fields are not those of a recipe: {different}")
+        _RECIPE.validate_python(recipe)
+        return recipe
+
+    @field_validator("environment")
+    @classmethod
+    def _environment_is_complete(cls, environment: dict[str, Any]) -> dict[str, Any]:
+        missing = [name for name in ENVIRONMENT if name not in environment]
+        if missing:
+            raise ValueError(f"it does not say {', '.join(missing)}")
+        return environment
 
     @field_validator("metrics")
     @classmethod
@@ -128,31 +193,51 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_record(record: Record, results: Path) -> Path:
     """Write `record` at its path, atomically. Returns the path."""
     path = record.run.path(results)
-    write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+    write_atomically(path, formatted(record))
     return path
+
+
+def formatted(record: Record) -> bytes:
+    """The content of the file of `record`."""
+    return (record.model_dump_json(indent=1) + "\n").encode()
 
 
 def read_record(path: Path) -> Record:
     """The record at `path`. Raises RecordError, naming the file and what to do, if it is anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise RecordError(f"{path}: not readable as JSON ({error}). Delete the file and run it again.") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}. "
-            "Delete the file and run it again, or read it with the code that wrote it."
-        )
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: not readable ({error.strerror}). Mend its permissions or delete it.") from error
     try:
-        record = Record.model_validate(content)
+        record = Record.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise RecordError(f"{path}: {where}: {first['msg']}. Delete the file and run it again.") from error
-    if path.parts[-4:] != record.run.path(Path()).parts:
+        raise RecordError(f"{path}: {_complaint(path, content, error)}") from error
+    if "schema_version" not in record.model_fields_set:
+        raise RecordError(f"{path}: it does not say its schema version. Delete the file and run it again.")
+    if path.parts[-4:] != record.run.parts:
         raise RecordError(f"{path}: its content is the run {record.run} of suite {record.suite}. Move or delete it.")
     return record
+
+
+def _complaint(path: Path, content: bytes, error: ValidationError) -> str:
+    """What is wrong with the content of a file that is not a record of this version, and what to do."""
+    try:
+        read = json.loads(content)
+    except ValueError as problem:
+        return f"not readable as JSON ({problem}). Delete the file and run it again."
+    version = read.get("schema_version") if isinstance(read, dict) else None
+    if version != SCHEMA_VERSION:
+        is_older = isinstance(version, int) and version < SCHEMA_VERSION
+        advice = f"To lift it: python -m benchmarks migrate {path.parent}" if is_older else "It needs newer code."
+        return f"schema version {version}, this code reads {SCHEMA_VERSION}. {advice}"
+    return f"{first_problem(error)}. Delete the file and run it again."
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where the first thing is that is wrong, and what."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "record"
+    return f"{where}: {first['msg']}"
 
 
 def record_paths(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from benchmarks.execution import Execution
 from benchmarks.machine import check_machine, device_for, machine
 from benchmarks.methods import Resolved, resolve
 from benchmarks.precision import autocast, used_precision
+from benchmarks.probes.weights import keep_weights
 from benchmarks.processes import joined
 from benchmarks.record import Passes, Record, RecordError, Run, Seconds, StepStatistics, read_record
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
@@ -94,10 +95,10 @@ def _made(
     report: Report,
 ) -> tuple[Record, str]:
     """The run itself, in every process of it: its record and the lines of its curve."""
-    task = _task(run, row, recipe, device)
+    task = task_of(run, row, recipe, device)
     prepared = time.perf_counter()
     checkpoints = Checkpoints(
-        checkpoint_folder(path), _identity(run, recipe, resolved, task, execution), execution.processes
+        checkpoint_folder(path), run_identity(run, recipe, resolved, task, execution), execution.processes
     )
     reset_peak_memory(device)
     try:
@@ -143,6 +144,8 @@ def _made(
             "resumed": training.resumed,
         },
     )
+    if execution.keep_weights:
+        keep_weights(record, task.model, execution.processes)
     return record, curve_lines(training, recipe)
 
 
@@ -166,7 +169,7 @@ def _last_stage(row: Benchmark, metrics: Mapping[str, float]) -> dict[str, float
     }
 
 
-def _task(run: Run, row: Benchmark, recipe: Recipe, device: torch.device) -> Task:
+def task_of(run: Run, row: Benchmark, recipe: Recipe, device: torch.device) -> Task:
     """What `run` trains, on its device."""
     torch.manual_seed(run.seed)
     task: Task = pkgutil.resolve_name(row.task)(row, run.seed)
@@ -175,7 +178,7 @@ def _task(run: Run, row: Benchmark, recipe: Recipe, device: torch.device) -> Tas
     return replace(task, forward=autocast(task.forward, device, recipe.precision), revisions=revisions)
 
 
-def _identity(run: Run, recipe: Recipe, resolved: Resolved, task: Task, execution: Execution) -> dict[str, Any]:
+def run_identity(run: Run, recipe: Recipe, resolved: Resolved, task: Task, execution: Execution) -> dict[str, Any]:
     """What has to be the same for a checkpoint to be taken up."""
     return {
         "run": str(run),
@@ -189,24 +192,31 @@ def _identity(run: Run, recipe: Recipe, resolved: Resolved, task: Task, executio
 
 def checked(record: Record, path: Path) -> Record:
     """`record` if it is what its run would write now. Raises RecordError that names the first difference."""
-    problem = contradiction(record)
-    if problem is None:
-        try:
-            resolved = resolve(record.method)
-        except UnknownMethodError as error:
-            raise RecordError(f"{path}: {error}. Move or delete it.") from error
-        difference = first_difference(record.method_fields, method_fields(resolved))
-        if difference is not None:
-            problem = f"its method has {difference[0]} = {difference[1]}, and {record.method} has {difference[2]}"
+    problem = contradiction_of(record)
     if problem is not None:
         raise RecordError(f"{path}: {problem}. Move or delete it, and run it again.")
     return record
 
 
+def contradiction_of(record: Record) -> str | None:
+    """What in a record does not fit the registry or the method that it names, or None."""
+    problem = contradiction(record)
+    if problem is not None:
+        return problem
+    try:
+        resolved = resolve(record.method)
+    except UnknownMethodError as error:
+        return str(error)
+    difference = first_difference(record.method_fields, method_fields(resolved))
+    if difference is None:
+        return None
+    return f"its method has {difference[0]} = {difference[1]}, and {record.method} has {difference[2]}"
+
+
 def method_fields(resolved: Resolved) -> dict[str, Any]:
-    """A method's fields, and what moves its scale or maximum, if anything does."""
-    moving = {"moving_scale": resolved.scale, "moving_maximum": resolved.maximum}
-    return described(resolved.method) | {name: described(bound) for name, bound in moving.items() if bound is not None}
+    """A method's fields, and what moves its scale and its maximum, None where nothing does."""
+    moving = {"moving_scale": described(resolved.scale), "moving_maximum": described(resolved.maximum)}
+    return described(resolved.method) | moving
 
 
 def _check_finite(metrics: Mapping[str, float]) -> None:

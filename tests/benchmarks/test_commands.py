@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
-from benchmarks.record import Passes, Record, Run, Seconds, read_record
+from benchmarks.record import ENVIRONMENT, Passes, Record, Run, Seconds, read_record
 from tests.benchmarks import tiny_rows
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,8 @@ def test_looking_loads_no_torch() -> None:
         ("suite mini --fulll", "--full"),
         ("suite mini --benchmarks mini-xnli --methods SGD", "SGD"),
         ("prepare mini-visio", "'mini-vision'"),
-        ("validate --results nowhere", "nowhere"),
+        ("validate nowhere", "nowhere"),
+        ("migrate nowhere", "nowhere"),
         ("lst", "'list'"),
     ],
 )
@@ -142,7 +143,7 @@ def test_a_suite_goes_on_past_failures_and_names_them(python_with_tiny_rows: dic
     assert "1 run, 0 new, 1 done before" in again.stdout
     assert time.monotonic() - began < 10
 
-    found = benchmarks(python_with_tiny_rows, "validate", "--results", str(results))
+    found = benchmarks(python_with_tiny_rows, "validate", str(results))
     assert found.returncode == 1
     assert "1 valid record, 1 not valid" in found.stdout
     assert str(broken) in found.stderr
@@ -206,7 +207,7 @@ def a_record(path: Path) -> Record:
         seconds=Seconds(prepare=0, train=0, evaluate=0),
         peak_memory_bytes=0,
         revisions={},
-        environment={},
+        environment=dict.fromkeys(ENVIRONMENT),
     )
 
 

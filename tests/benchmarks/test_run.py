@@ -171,13 +171,13 @@ def test_a_bad_record_is_neither_done_nor_overwritten(
     path = POINTS.path(tmp_path)
     text = {
         "truncated": path.read_text()[:-40],
-        "other schema": path.read_text().replace('"schema_version": 1', '"schema_version": 2'),
+        "other schema": path.read_text().replace('"schema_version": 2', '"schema_version": 1'),
         "contradicting": record.model_copy(update={"seed": 1}).model_dump_json(),
         "empty": "",
     }[damage]
     path.write_text(text)
     monkeypatch.setattr(run_module, "train", None)
-    with pytest.raises(RecordError, match=r"seed-0\.json.*(Delete|Move)"):
+    with pytest.raises(RecordError, match=r"seed-0\.json.*(Delete|Move|migrate)"):
         execute(POINTS, tmp_path, HERE, silent)
     assert path.read_text() == text
 

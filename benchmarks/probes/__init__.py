@@ -1,0 +1,1 @@
+"""Numbers and surfaces that need a trained model: sharpness, representations, forgetting, curvature, loss surfaces."""

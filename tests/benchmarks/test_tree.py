@@ -1,0 +1,187 @@
+"""A folder of records as a whole: every kind of file that is no record of its place is named, with what to do."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmarks.__main__ import app
+from benchmarks.contradiction import contradiction
+from benchmarks.probes.record import probe_path, write_probe_record
+from benchmarks.record import ENVIRONMENT, Record, Run, read_record, write_record
+from benchmarks.row import Recipe
+from benchmarks.tree import read_tree
+from tests.analysis.synthetic import record
+from tests.analysis.synthetic_probes import probe_record
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = "mini-vision-letters"
+
+
+def score(method: str, seed: int, domain: str) -> float:
+    return 50.0 + seed
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two runs, one of them probed."""
+    for seed in (0, 1):
+        write_record(record(BENCHMARK, "SAM", seed, score), tmp_path / "results")
+    write_probe_record(probe_record(BENCHMARK, "SAM", 0, "sharpness"), tmp_path / "results")
+    return tmp_path / "results"
+
+
+def place(results: Path, seed: int) -> Path:
+    return Run("mini", BENCHMARK, "SAM", seed).path(results)
+
+
+def test_all_of_a_sound_tree_is_read(results: Path) -> None:
+    tree = read_tree(results)
+    assert [found.seed for found in tree.records] == [0, 1]
+    assert [(found.seed, found.probe) for found in tree.probes] == [(0, "sharpness")]
+    assert tree.problems == ()
+
+
+def test_the_stored_records_are_valid() -> None:
+    done = CliRunner().invoke(app, ["validate", str(ROOT / "results")])
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr == ""
+
+
+def move(results: Path, target: str) -> Path:
+    path = results / target
+    path.parent.mkdir(parents=True)
+    place(results, 1).rename(path)
+    return path
+
+
+def change(results: Path, **values: object) -> Path:
+    path = place(results, 1)
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return path
+
+
+def recipe(results: Path, **values: object) -> Path:
+    return change(results, recipe=json.loads(place(results, 1).read_text())["recipe"] | values)
+
+
+def cut(results: Path) -> Path:
+    place(results, 1).write_text(place(results, 1).read_text()[:99])
+    return place(results, 1)
+
+
+def drop(results: Path, key: str) -> Path:
+    content = json.loads(place(results, 1).read_text())
+    del content[key]
+    place(results, 1).write_text(json.dumps(content))
+    return place(results, 1)
+
+
+def probe_of_another_place(results: Path) -> Path:
+    path = probe_path(Run("mini", BENCHMARK, "SAM", 1), "sharpness", results)
+    path.parent.mkdir(parents=True)
+    shutil.copy(probe_path(Run("mini", BENCHMARK, "SAM", 0), "sharpness", results), path)
+    return path
+
+
+DAMAGES: list[tuple[Callable[[Path], Path], str]] = [
+    (cut, "not readable as JSON"),
+    (lambda results: change(results, schema_version=1), "To lift it: python -m benchmarks migrate"),
+    (lambda results: change(results, schema_version=3), "schema version 3, this code reads 2. It needs newer code"),
+    (lambda results: drop(results, "schema_version"), "it does not say its schema version"),
+    (lambda results: drop(results, "passes"), "passes: Field required. Delete the file and run it again"),
+    (lambda results: change(results, seed=5), "its content is the run mini-vision-letters SAM seed 5"),
+    (lambda results: change(results, note="x"), "note: Extra inputs are not permitted"),
+    (lambda results: change(results, selected_step="100"), "selected_step: Input should be a valid integer"),
+    (lambda results: change(results, environment={}), "environment: Value error, it does not say git_commit"),
+    (lambda results: recipe(results, extra=1), "its fields are not those of a recipe: extra"),
+    (lambda results: recipe(results, lr="much"), "recipe"),
+    (lambda results: recipe(results, lr=9.5), "its recipe has lr = 9.5, and mini-vision-letters has"),
+    (lambda results: move(results, f"mini/{BENCHMARK}/ASAM/seed-1.json"), "its content is the run"),
+    (lambda results: move(results, f"mini/{BENCHMARK} copy/SAM/seed-1.json"), "its content is the run"),
+    (probe_of_another_place, "its content is sharpness of the run mini-vision-letters SAM seed 0"),
+]
+
+
+@pytest.mark.parametrize(("damage", "complaint"), DAMAGES)
+def test_a_bad_file_is_named_with_what_to_do(results: Path, damage: Callable[[Path], Path], complaint: str) -> None:
+    path = damage(results)
+    tree = read_tree(results)
+    (line,) = tree.problems
+    assert line.startswith(f"{path}: ")
+    assert complaint in line
+    assert line.endswith(".") or "migrate" in line
+    assert [found.seed for found in tree.records if found.seed == 1] == ([1] if "sharpness" in complaint else [])
+
+
+def validate(folder: Path) -> Result:
+    return CliRunner().invoke(app, ["validate", str(folder)])
+
+
+def test_validate_counts_and_ends_with_1(results: Path) -> None:
+    """Synthetic records have no method fields, which `validate` holds against the library's."""
+    found = validate(results)
+    assert found.exit_code == 1
+    assert found.stdout == f"{results}: 0 valid records, 1 of probes, 2 not valid\n"
+    assert "seed-0.json: its method has type = None, and SAM has Method. Move or delete it" in found.stderr
+
+
+def test_a_copy_is_named_and_counted_once(results: Path) -> None:
+    kept, copy = place(results, 0), place(results / "backup", 0)
+    copy.parent.mkdir(parents=True)
+    shutil.copy(kept, copy)
+    tree = read_tree(results)
+    assert tree.problems == (f"{copy}: a copy of {kept}. Delete it.",)
+    assert [found.seed for found in tree.records] == [0, 1]
+
+
+def test_of_two_that_differ_none_is_believed(results: Path) -> None:
+    write_record(record(BENCHMARK, "SAM", 0, lambda *_: 99.0), results / "other")
+    tree = read_tree(results)
+    assert [found.seed for found in tree.records] == [1]
+    assert len(tree.problems) == 2
+    for path in (place(results, 0), place(results / "other", 0)):
+        assert any(line.startswith(f"{path}: the run of ") and "other content" in line for line in tree.problems)
+
+
+def test_probes_are_held_against_the_registry_and_counted_once(results: Path) -> None:
+    write_probe_record(probe_record(BENCHMARK, "SAM", 0, "sharpness"), results / "copied")
+    unknown = probe_record(BENCHMARK, "SAM", 0, "sharpness").model_copy(update={"benchmark": "mini-gone"})
+    write_probe_record(unknown, results)
+    tree = read_tree(results)
+    assert len(tree.probes) == 1
+    first, second = sorted(tree.problems, key=lambda line: "copy" in line)
+    assert "unknown benchmark 'mini-gone'" in first
+    assert "a copy of" in second
+
+
+def test_the_schema_names_every_field(results: Path) -> None:
+    schema = json.loads(CliRunner().invoke(app, ["schema"]).stdout)
+    assert set(schema["required"]) == set(schema["properties"]) == set(Record.model_fields)
+    recipe_fields = {field.name for field in fields(Recipe)}
+    assert set(schema["properties"]["recipe"]["required"]) == recipe_fields
+    assert set(schema["properties"]["recipe"]["properties"]) == recipe_fields
+    assert schema["properties"]["environment"]["required"] == list(ENVIRONMENT)
+    assert schema["properties"]["schema_version"]["const"] == 2
+
+
+def test_a_record_of_this_code_fits_its_own_row() -> None:
+    assert contradiction(record(BENCHMARK, "SAM", 0, score)) is None
+    written = record(BENCHMARK, "SAM", 0, score)
+    assert read_record_again(written) == written
+    assert set(asdict(written.run)) == {"suite", "benchmark", "method", "seed"}
+
+
+def read_record_again(written: Record) -> Record:
+    return Record.model_validate_json(written.model_dump_json())
+
+
+def test_reading_says_what_is_unreadable(results: Path) -> None:
+    place(results, 0).unlink()
+    place(results, 0).mkdir()
+    with pytest.raises(Exception, match=r"seed-0\.json: not readable \(Is a directory\)"):
+        read_record(place(results, 0))
