@@ -6,25 +6,35 @@ from typing import Literal
 
 Mark = Literal["best", "worst"]
 Value = float | int | str | None
+"""A number as text is one that the paper prints, with the digits that it prints."""
 NOTHING = "-"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is read in Markdown and in the terminal, and the values that a CSV file holds instead."""
+    """What is read, and the values that a CSV file holds instead.
+
+    `significant` says that it differs from the baseline by the test that the table's notes name. `below` are smaller
+    lines under the text: the paper's number, the difference to it. `hint` is what a reader may ask: how many seeds.
+    """
 
     text: str
     values: tuple[Value, ...]
     mark: Mark | None = None
+    significant: bool = False
+    below: tuple[str, ...] = ()
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, and one heading for each value of its cells."""
+    """A heading, and one heading for each value of its cells. `benchmark` is the one whose runs its numbers are of,
+    where the table's columns are benchmarks."""
 
     name: str
     values: tuple[str, ...]
     is_number: bool = True
+    benchmark: str = ""
 
 
 Row = tuple[Cell, ...]
@@ -32,7 +42,11 @@ Row = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in sections, under a title and a caption, above notes. `name` is the file's."""
+    """Rows in sections, under a title and a caption, above notes. `name` is the file's.
+
+    `headings` names the sections, if they have names. The first `labels` cells of a row say what it is about.
+    `benchmark` is the one whose runs the rows are of, a method each, where it is one.
+    """
 
     name: str
     title: str
@@ -40,6 +54,27 @@ class Table:
     columns: tuple[Column, ...]
     sections: tuple[tuple[Row, ...], ...]
     notes: tuple[str, ...] = ()
+    headings: tuple[str, ...] = ()
+    labels: int = 1
+    benchmark: str = ""
+
+    @property
+    def named_sections(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+        """Each section with its heading, empty where it has none."""
+        headings = self.headings or ("",) * len(self.sections)
+        return tuple(zip(headings, self.sections, strict=True))
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for section in self.sections for row in section)
+
+    @property
+    def has_marks(self) -> bool:
+        return any(cell.mark for row in self.rows for cell in row)
+
+    @property
+    def has_significance(self) -> bool:
+        return any(cell.significant for row in self.rows for cell in row)
 
 
 def text_column(name: str) -> Column:

@@ -13,6 +13,8 @@ _COLUMNS = (
     text_column("benchmark"),
     text_column("method"),
     Column("passes", ("forward", "backward")),
+    Column("time", ("time to baseline", "train seconds")),
+    Column("memory", ("peak memory MiB",)),
     Column("d first", ("d first",)),
     Column("median", ("d median",)),
     Column("max", ("d maximum",)),
@@ -23,15 +25,16 @@ _COLUMNS = (
 
 
 def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) -> Table:
-    """Passes, the size of d and the norm of epsilon, medians over seeds."""
+    """Passes, time to that of the baseline, peak memory, the size of d and the norm of epsilon, medians over seeds."""
     grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         grouped.setdefault((record.benchmark, record.method), []).append(record)
     sections = []
     for result in results:
         name = result.benchmark.name
+        baseline = _seconds(grouped.get((name, result.baseline), []))
         methods = [method.method for method in result.run]
-        sections.append(tuple(_row(name, method, grouped[name, method]) for method in methods))
+        sections.append(tuple(_row(name, method, grouped[name, method], baseline) for method in methods))
     return Table(
         name="cost",
         title="Cost, and the size of the radius",
@@ -42,15 +45,18 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
         columns=_COLUMNS,
         sections=tuple(sections),
         notes=(
-            "passes: forward/backward of a step, counted: the cost of a method in time. Seconds stand in the records, "
-            "and not here, as runs side by side slow each other. d: of the first step, the median, largest and last. "
+            "passes: forward/backward of a step, counted: the cost of a method in time. time: seconds of training to "
+            "those of the baseline on the same benchmark, measured; runs side by side slow each other, so that passes "
+            "are the surer guide. memory: the peak, in MiB, of the process on a CPU, with all its libraries, and of "
+            "what was allocated on a GPU. d: of the first step, the median, largest and last. "
             "norm of ε: the median step's. zero: steps left without a perturbation because d, the gradient or its norm "
             "was zero or not finite.",
         ),
+        labels=2,
     )
 
 
-def _row(benchmark: str, method: str, runs: list[Record]) -> Row:
+def _row(benchmark: str, method: str, runs: list[Record], baseline: float | None) -> Row:
     passes = sorted({(run.passes.forward, run.passes.backward) for run in runs})
     distance = _medians([run.distance for run in runs])
     norm = _medians([run.perturbation_norm for run in runs])
@@ -59,10 +65,27 @@ def _row(benchmark: str, method: str, runs: list[Record]) -> Row:
         text_cell(benchmark),
         text_cell(method),
         Cell(", ".join(f"{forward}/{backward}" for forward, backward in passes), passes[-1]),
+        _time(_seconds(runs), baseline),
+        _memory(runs),
         *(_small(value) for value in distance),
         replace(_small(norm[_FIELDS.index("median")]), values=norm),
         Cell(NOTHING if norm[0] is None else f"{degenerate:g}", (degenerate,)),
     )
+
+
+def _seconds(runs: Sequence[Record]) -> float | None:
+    return median(run.seconds.train for run in runs) if runs else None
+
+
+def _time(seconds: float | None, baseline: float | None) -> Cell:
+    if not seconds or not baseline:
+        return Cell(NOTHING, (None, seconds))
+    return Cell(f"{seconds / baseline:.2f}", (seconds / baseline, seconds), hint=f"{seconds:.3g} s")
+
+
+def _memory(runs: Sequence[Record]) -> Cell:
+    mebibytes = median(run.peak_memory_bytes for run in runs) / 2**20
+    return Cell(f"{mebibytes:,.0f}", (mebibytes,))
 
 
 def _medians(statistics: Sequence[StepStatistics | None]) -> tuple[float | None, ...]:

@@ -10,10 +10,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "results" / "published"
 
 
 @cache
-def read_table(name: str) -> dict[str, dict[str, str]]:
-    """The rows of a published table by their first column, as text."""
+def read_rows(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of a published table, as text."""
     with (FOLDER / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
-        return {next(iter(row.values())): row for row in csv.DictReader(file, delimiter="\t")}
+        return tuple(csv.DictReader(file, delimiter="\t"))
+
+
+@cache
+def read_table(name: str) -> dict[str, dict[str, str]]:
+    """The rows of a published table by their first column."""
+    return {next(iter(row.values())): row for row in read_rows(name)}
 
 
 def published_value(column: PublishedColumn, method: str) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
-from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column, two_decimals
+from analysis.cells import NOTHING, Cell, Column, Mark, Row, Table, text_cell, text_column, two_decimals
 from analysis.methods import in_order
 from analysis.render import markdown_rows
 from analysis.tables import conclusions
@@ -81,9 +81,8 @@ def _score(method: MethodResult | None, is_baseline: bool) -> Cell:
     if outcome.interval is None or outcome.verdict is None:
         return Cell("no pair", (None,))
     text = two_decimals(outcome.interval.mean, "+")
-    mark: dict[str, str] = {"better": "**", "worse": "_"} if outcome.interval.n > 1 else {}
-    around = mark.get(outcome.verdict.direction, "")
-    return Cell(f"{around}{text}{around}", (outcome.interval.mean,))
+    marks: dict[str, Mark] = {"better": "best", "worse": "worst"} if outcome.interval.n > 1 else {}
+    return Cell(text, (outcome.interval.mean,), marks.get(outcome.verdict.direction))
 
 
 def _question(result: BenchmarkResult) -> str:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.contradiction import contradiction
-from benchmarks.record import Record, RecordError, read_record, record_paths
+from benchmarks.probes.record import ProbeRecord
+from benchmarks.record import Record
+from benchmarks.tree import read_tree
+
+PUBLISHED = "published"
+"""The suite that the folder of the paper's numbers stands for: tables of text, and no record."""
 
 
 class ResultsError(Exception):
@@ -17,41 +21,32 @@ class ResultsError(Exception):
 
 @dataclass(frozen=True)
 class Results:
-    """One suite's valid records, and a line on each file that is left out because it is not one."""
+    """One suite's valid records, those of probes too, and a line on each file that is left out because it is none."""
 
     suite: str
     records: tuple[Record, ...]
     left_out: tuple[str, ...]
+    probes: tuple[ProbeRecord, ...] = ()
 
 
 def load(folder: Path) -> Results:
     """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had."""
     if not folder.is_dir():
         raise ResultsError(f"no folder {folder}: {_nearest(folder)}`make reproduce` makes results.")
-    records, left_out = [], []
-    # Records are checked against the last four parts of their path, which "." and ".." hide.
-    for path in record_paths(folder.resolve() if folder.name in ("", "..") else folder):
-        try:
-            record = read_record(path)
-        except RecordError as error:
-            left_out.append(str(error))
-            continue
-        problem = contradiction(record)
-        if problem is None:
-            records.append(record)
-        else:
-            left_out.append(f"{path}: {problem}. Move or delete it, and run it again.")
-    suites = sorted({record.suite for record in records})
+    if folder.resolve().name == PUBLISHED and any(folder.glob("table_*.tsv")):
+        return Results(PUBLISHED, (), ())
+    tree = read_tree(folder)
+    suites = sorted({record.suite for record in tree.records} | {record.suite for record in tree.probes})
     if len(suites) > 1:
         raise ResultsError(
             f"{folder} holds the suites {', '.join(suites)}: name one, as --results {folder / suites[0]}"
         )
-    if not suites and not left_out:
+    if not suites and not tree.problems:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
-    return Results(suites[0] if suites else folder.name, tuple(records), tuple(left_out))
+    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes)
 
 
-def metric_frame(records: Iterable[Record]) -> pd.DataFrame:
+def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
     """One row per number: benchmark, method, seed, split, metric, domain, value."""
     rows = [
         (record.benchmark, record.method, record.seed, *key.split("/"), value)

@@ -1,12 +1,15 @@
 """The tables of scores and verdicts; `all_tables` is every table that goes to a file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isinf
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
 from analysis.cells import NOTHING, Cell, Column, Mark, Table, number_or_none, text_cell, text_column, two_decimals
 from analysis.cost import cost_table
+from analysis.failures import RunKey
 from analysis.forgetting import forgetting_tables
+from analysis.paper.material import material_of
+from analysis.paper.registry import paper_tables
 from analysis.records import Results
 from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
@@ -15,13 +18,22 @@ from benchmarks.row import Benchmark
 NOT_IN_THE_PAPER = "not in paper"
 
 
-def all_tables(results: Results, aggregated: Sequence[BenchmarkResult]) -> tuple[Table, ...]:
-    """Every table that is written to a file."""
+def all_tables(
+    results: Results,
+    aggregated: Sequence[BenchmarkResult],
+    benchmarks: Collection[str] = (),
+    failures: Mapping[RunKey, str] | None = None,
+) -> tuple[Table, ...]:
+    """Every table that is written to a file: those of the records, then the paper's.
+
+    `benchmarks` names those that `aggregated` is of, none for all; `failures` tells why runs left no record.
+    """
+    summaries = (summary_table(aggregated), cost_table(results.records, aggregated)) if aggregated else ()
     return (
         *map(benchmark_table, aggregated),
         *forgetting_tables(results.records, aggregated),
-        summary_table(aggregated),
-        cost_table(results.records, aggregated),
+        *summaries,
+        *paper_tables(material_of(results, benchmarks, failures)),
     )
 
 
@@ -57,6 +69,7 @@ def benchmark_table(result: BenchmarkResult) -> Table:
         columns=columns,
         sections=(rows,),
         notes=_gaps(result),
+        benchmark=benchmark.name,
     )
 
 
@@ -124,6 +137,7 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
         columns=tuple(columns),
         sections=tuple(sections),
         notes=(*_not_run(results), VERDICT_NOTE, *conclusions(results)),
+        labels=2,
     )
 
 

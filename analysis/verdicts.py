@@ -5,10 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.statistics import CONFIDENCE, Interval
+from analysis.statistics import CONFIDENCE, Interval, side_of_zero
 
 Direction = Literal["better", "worse", "no difference seen"]
 Agreement = Literal["agrees", "opposite", "undecided"]
+
+MINIATURE = (
+    "Miniature models and data may disagree with the paper without refuting it, and agree without confirming it."
+)
 
 
 def direction(difference: float, lower_is_better: bool) -> Direction:
@@ -33,7 +37,7 @@ class Verdict:
 
 def verdict(difference: Interval, lower_is_better: bool) -> Verdict:
     """Better or worse if the interval excludes 0, or by its sign alone if there is a single pair."""
-    if difference.n > 1 and difference.includes_zero:
+    if difference.n > 1 and side_of_zero(difference) == 0:
         return Verdict("no difference seen", difference.n)
     return Verdict(direction(difference.mean, lower_is_better), difference.n)
 
@@ -100,9 +104,7 @@ def caveat_sentence(comparisons: Iterable[Compared]) -> str:
     compared = _comparable(comparisons)
     single = sum(ours.pairs == 1 for ours, _ in compared)
     repeated = len(compared) - single
-    parts = [
-        "Miniature models and data may disagree with the paper without refuting it, and agree without confirming it."
-    ]
+    parts = [MINIATURE]
     if single:
         parts.append(
             f"A comparison on a single seed, as {single} of the {len(compared)} are, gives a sign and settles nothing."

@@ -275,15 +275,42 @@ def test_help_lists_every_target(clone: Path) -> None:
     assert sorted(" ".join(listed).split()) == sorted(phony.group(1).split())
 
 
-def test_ci_runs_the_tests() -> None:
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert script.read_text(encoding="utf-8").splitlines()[-1] == "make test"
+@pytest.mark.parametrize(
+    ("failing", "root", "called", "without"),
+    [
+        ("", 0, ["test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
+        ("slurm-install", 0, ["test", "slurm-install", "test-slurm"], "make slurm-install failed"),
+        ("slurm-up", 0, ["test", "slurm-install", "slurm-up", "test-slurm"], "make slurm-up failed"),
+        ("", 1000, ["test", "test-slurm"], "not root"),
+        ("test", 0, ["test"], None),
+        ("test-slurm", 0, ["test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
+    ],
+)
+def test_ci_runs_the_tests(tmp_path: Path, failing: str, root: int, called: list[str], without: str | None) -> None:
+    """All of them, those on a real Slurm too; where there can be none, these are told why, and nothing else fails."""
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    programs = {
+        "make": f'echo "$1 $TRAM_WITHOUT_SLURM" >> {tmp_path}/called; test "$1" != "{failing}"',
+        "id": f"echo {root}",
+        "apt-get": "exit 1",
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([ROOT / ".ci" / "run"], env={"PATH": path}, capture_output=True)
+    lines = [line.split(" ", 1) for line in (tmp_path / "called").read_text().splitlines()]
+    assert [target for target, _ in lines] == called
+    assert (done.returncode == 0) == (failing not in ("test", "test-slurm"))
+    if without is not None:
+        assert lines[-1][1] == without
 
 
 # Imports run one way
 
-READ_BY_ANALYSIS = ("record", "probes.record", "registry", "row", "paper_rows", "suites", "variants", "contradiction")
+READ_BY_ANALYSIS = (
+    "record", "probes.record", "registry", "row", "sources", "paper_rows", "suites", "variants", "tree"
+)  # fmt: skip
 """What of `benchmarks` says how records are read, and which there should be: rows, names and schemas, no model code."""
 
 FOLDERS = {

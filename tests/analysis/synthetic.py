@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.record import Passes, Record, Seconds, StepStatistics, write_record
+from benchmarks.record import ENVIRONMENT, Passes, Record, Seconds, StepStatistics, write_record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.sources import identity
 
@@ -40,7 +40,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
         "seconds": Seconds(prepare=1.0, train=10.0 + seed if not ascends else 20.0 + seed, evaluate=1.0),
         "peak_memory_bytes": 300 * 2**20,
         "revisions": {"data": "made up"} | ({"source": identity(row.source)} if row.source else {}),
-        "environment": {"torch": "2.15.0", "threads": 1},
+        "environment": {**dict.fromkeys(ENVIRONMENT), "torch": "2.15.0", "threads": 1},
     }
     return Record.model_validate(fields | changes)
 

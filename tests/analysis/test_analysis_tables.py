@@ -11,9 +11,11 @@ from rich.console import Console
 from analysis.aggregate import aggregate
 from analysis.cells import Cell, Column, Table, two_decimals
 from analysis.cost import cost_table
+from analysis.paper.registry import TABLES
 from analysis.records import Results, load
 from analysis.render import comma_separated, markdown, print_table
 from analysis.tables import all_tables, benchmark_table, overview_table, summary_table
+from benchmarks.record import Seconds
 from benchmarks.registry import BENCHMARKS, methods_of
 from benchmarks.suites import SUITES
 from tests.analysis.synthetic import record, write_tree
@@ -95,6 +97,19 @@ def test_fewer_pairs_than_seeds_are_said(tmp_path: Path) -> None:
     assert cell.values == (1.0, None, 1, None)
 
 
+def test_time_is_that_of_the_baseline_of_the_same_benchmark(tmp_path: Path) -> None:
+    """Medians over seeds: the baseline trains 10, 11 and 12 seconds, SAM 20, 21 and 40."""
+    runs = [record("mini-xnli", "Adam", seed, lambda *_: 50.0) for seed in range(3)]
+    slow = Seconds(prepare=1.0, train=40.0, evaluate=1.0)
+    runs += [record("mini-xnli", "SAM", 2, lambda *_: 50.0, seconds=slow, peak_memory_bytes=5 * 2**30)]
+    runs += [record("mini-xnli", "SAM", seed, lambda *_: 50.0) for seed in range(2)]
+    runs += [record("mini-m2d2", "SAM", 0, lambda *_: 50.0)]
+    alone, (_, sam) = cost_table(runs, aggregate(Results("mini", tuple(runs), ()))).sections
+    assert (sam[3].text, sam[3].values) == ("1.91", (21 / 11, 21.0))
+    assert sam[4].text == "300"
+    assert (alone[0][3].text, alone[0][3].values) == ("-", (None, 20.0))
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.0, "0.00"), (0.005, "+0.01"), (1.234, "+1.23"), (-0.0049, "-0.005"), (3e-6, "+3e-06"), (-21.6, "-21.60")],
@@ -144,4 +159,4 @@ def test_four_hundred_records_take_less_than_two_seconds(tmp_path: Path) -> None
     written = [markdown(table) + comma_separated(table) for table in all_tables(results, aggregate(results))]
     assert time.process_time() - start < 2
     assert len(results.records) == 400
-    assert len(written) == len(MINI) + 2
+    assert len(written) == len(MINI) + 2 + len(TABLES)

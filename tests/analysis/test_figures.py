@@ -1,4 +1,4 @@
-"""What the figures draw, read back from their artists."""
+"""What the overview and the map of domains draw, read back from their artists."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import pytest
 from matplotlib.axes import Axes
 
 from analysis.aggregate import BenchmarkResult, aggregate
-from analysis.figures import COLORS, PAPER_PLACE, SEED_COLOR, draw_domains, draw_overview, encode
+from analysis.figures import encode
+from analysis.figures.heatmap import draw_domains
+from analysis.figures.overview import COLORS, PAPER_PLACE, SEED_COLOR, draw_overview
 from analysis.records import load
 from tests.analysis.synthetic import write_tree
 
@@ -69,9 +71,20 @@ def test_the_papers_verdicts_stand_at_the_right(suite: Path) -> None:
 def test_one_seed_is_hollow_and_has_no_interval(tmp_path: Path) -> None:
     folder = write_tree(tmp_path, {"mini-xnli": ("Adam", "SAM")}, (0,), lambda method, *_: 50.0 + len(method))
     axes = panel(aggregate(load(folder)), "mini-xnli")
-    (container,) = axes.containers
-    assert container.lines[0].get_markerfacecolor() == "white"
-    assert container.lines[2] == ()
+    assert list(axes.containers) == []
+    (hollow,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert (hollow.get_xdata()[0], hollow.get_markerfacecolor()) == (pytest.approx(-1), "white")
+
+
+def test_the_legend_lists_the_marks_that_are_there(suite: Path, tmp_path: Path) -> None:
+    def entries(folder: Path) -> list[str]:
+        (legend,) = draw_overview(aggregate(load(folder))).legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    seen = ["baseline", "better, 95% interval", "worse", "no difference seen", "each seed", "paper: better"]
+    assert entries(suite) == seen
+    single = write_tree(tmp_path / "single", {"mini-xnli": ("Adam", "SAM")}, (0,), lambda *_: 50.0)
+    assert entries(single) == ["baseline", "one seed: a sign only", "paper: better"]
 
 
 def test_a_method_far_out_does_not_squash_the_others(tmp_path: Path) -> None:

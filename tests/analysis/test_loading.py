@@ -29,7 +29,7 @@ def drop_a_domain(path: Path) -> None:
     ("damage", "complaint"),
     [
         (truncate, "not readable as JSON"),
-        (lambda path: edit(path, schema_version=0), "schema version 0, this code reads 1"),
+        (lambda path: edit(path, schema_version=0), "schema version 0, this code reads 2"),
         (lambda path: edit(path, seed=2), "its content is the run mini-vision-letters SAM seed 2"),
         (lambda path: edit(path, suite="other"), "of suite other"),
         (lambda path: edit(path, metrics={"test/accuracy/blur": float("nan")}), "finite number"),

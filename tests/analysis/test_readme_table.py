@@ -26,7 +26,11 @@ def test_every_cell_by_hand(suite: Path) -> None:
         "paper: vision, in-domain",
         "paper: m2d2",
     ]
-    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.sections[0]}
+    marked = {"best": "**", "worst": "_", None: ""}
+    rows = {
+        row[0].text: [f"{marked[cell.mark]}{cell.text}{marked[cell.mark]}" for cell in row[1:]]
+        for row in table.sections[0]
+    }
     # Scores are 50 + seed (mean 51) + gain + the mean length of a zero-shot domain's name: letters 24/4, m2d2 71/10.
     assert rows["baseline"] == ["57.00", "58.10", "-", "-"]
     assert rows["SAM"] == ["**+1.10**", "_+1.10_", "better 3/3", "better 2/2"]

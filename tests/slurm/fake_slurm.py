@@ -31,7 +31,7 @@ def submitted(script):
     options = dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", script, re.MULTILINE))
     number = 101 + len(list(place.glob("*.sh")))
     first, last = map(int, options["array"].split("%")[0].split("-"))
-    if last >= read("limit", 1001):
+    if last >= read("configuration", {{}}).get("MaxArraySize", 1001):
         refuse("sbatch: error: Batch job submission failed: Invalid job array specification")
     if number - 101 >= read("takes", 10**6):
         refuse("sbatch: error: full")
@@ -46,7 +46,7 @@ def listed(form, asked):
     for key, job in jobs.items():
         if asked in (None, key):
             values = {{"%i": key, "%T": job["state"], "%r": job["reason"], "%N": job["node"], "%j": job["name"]}}
-            values["%e"] = job.get("end", "N/A")
+            values |= {{"%e": job.get("end", "N/A"), "%a": job.get("account", ""), "%q": job.get("qos", "")}}
             print(re.sub("%.", lambda found: values[found[0]], form))
 
 with (place / "calls").open("a") as calls:
@@ -60,7 +60,12 @@ if name == "sbatch":
 elif name == "squeue":
     listed(options["--format"], options.get("--jobs"))
 elif name == "scontrol" and words[:2] == ["show", "config"]:
-    print("Configuration data\\nMaxArraySize            =", read("limit", 1001), "\\nMaxJobCount             = 10000")
+    said = {{"MaxArraySize": 1001, "MaxJobCount": 20000, "ClusterName": "fake"}} | read("configuration", {{}})
+    print("Configuration data", *(f"{{key:23}} = {{value}}" for key, value in said.items()), sep="\\n")
+elif name == "sacctmgr":
+    print(read("accounts", {{}}).get(words[3], ""))
+elif name == "scontrol" and words[:2] == ["show", "job"]:
+    print(f"JobId=1 Restarts={{jobs[words[-1]].get('restarts', 0)}} BatchFlag=1")
 elif name == "scancel":
     write("jobs", {{key: job for key, job in jobs.items() if not {{key, key.split("_")[0]}} & set(words)}})
 """
@@ -101,8 +106,13 @@ class FakeSlurm:
         """As Slurm does, minutes after a job's end."""
         self._write("jobs", {key: job for key, job in self.jobs.items() if key not in jobs})
 
-    def limit(self, size: int) -> None:
-        self._write("limit", size)
+    def configure(self, **values: object) -> None:
+        """The cluster's configuration, where it is not the usual one."""
+        self._write("configuration", values)
+
+    def accounts(self, **rows: str) -> None:
+        """What sacctmgr answers when it is asked for `user`, `assoc` or `qos`."""
+        self._write("accounts", rows)
 
     def takes(self, arrays: int) -> None:
         """Refuse all that come after so many."""
@@ -127,7 +137,7 @@ class FakeSlurm:
 def fake_slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     """A cluster that takes jobs and never runs them, found on PATH."""
     place, programs = tmp_path_factory.mktemp("slurm"), tmp_path_factory.mktemp("programs")
-    for name in ("sbatch", "squeue", "scontrol", "scancel"):
+    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacctmgr"):
         program = programs / name
         program.write_text(COMMAND.format(python=sys.executable, place=str(place)))
         program.chmod(program.stat().st_mode | stat.S_IEXEC)

@@ -20,6 +20,7 @@ from tests.slurm_cluster.cluster import Cluster
 from tests.slurm_cluster.daemons import wait_for
 
 ROOT = Path(__file__).parents[2]
+COMMAND_SECONDS = 600
 ACTIVE = {"queued", "running", "requeued"}
 PROFILE = {"partition": "low", "mem": "200M", "time": "00:10:00", "export": ["TINY_HOLD"]}
 
@@ -34,6 +35,9 @@ class Sweep:
 
     folder: Path
     cluster: Cluster
+    suite: str = SUITE
+    cache: Path | None = None
+    """Of prepared data and models; a new one if None."""
 
     def __post_init__(self) -> None:
         site = self.folder / "site"
@@ -63,7 +67,7 @@ class Sweep:
             | self.cluster.environment
             | {
                 "PYTHONPATH": f"{self.folder / 'site'}{os.pathsep}{ROOT}",
-                "TRAM_CACHE": str(self.folder / "cache"),
+                "TRAM_CACHE": str(self.cache or self.folder / "cache"),
                 "TINY_HOLD": str(self.held),
                 "OMP_NUM_THREADS": "1",
             }
@@ -91,11 +95,11 @@ class Sweep:
         command = [sys.executable, "-m", "slurm", *words, "--results", str(self.results)]
         return f"cd {shlex.quote(str(ROOT))} && {shlex.join(['env', *variables, *command])}"
 
-    def command(self, *words: str, code: int = 0) -> str:
-        """The output of `python -m slurm ...`, which has to end with `code`."""
+    def command(self, *words: str) -> str:
+        """The output of `python -m slurm ...`, which has to succeed."""
         process = self.begin(*words)
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == code, f"{words} ended with {process.returncode}:\n{output}\n{errors}"
+        output, errors = process.communicate(timeout=COMMAND_SECONDS)
+        assert process.returncode == 0, f"{words} ended with {process.returncode}:\n{output}\n{errors}"
         return output
 
     def launch_words(self, wanted: Iterable[Run], *options: str) -> list[str]:
@@ -104,19 +108,39 @@ class Sweep:
         seeds = ",".join(str(seed) for seed in dict.fromkeys(run.seed for run in wanted))
         named = [("--benchmarks", run.benchmark) for run in wanted] + [("--methods", run.method) for run in wanted]
         chosen = [word for pair in dict.fromkeys(named) for word in pair]
-        return ["launch", SUITE, *chosen, "--seeds", seeds, "--profile", str(self.folder / "profile.yaml"), *options]
+        return [
+            "launch",
+            self.suite,
+            *chosen,
+            "--seeds",
+            seeds,
+            "--profile",
+            str(self.folder / "profile.yaml"),
+            *options,
+        ]
 
     def launch(self, wanted: Iterable[Run], *options: str) -> str:
         return self.command(*self.launch_words(wanted, *options))
+
+    def refused(self, wanted: Iterable[Run]) -> str:
+        """What a launch says that has to fail."""
+        process = self.begin(*self.launch_words(wanted))
+        output, errors = process.communicate(timeout=COMMAND_SECONDS)
+        assert process.returncode == 1, f"the launch ended with {process.returncode}:\n{output}\n{errors}"
+        return errors
 
     def status(self) -> dict[Run, dict[str, Any]]:
         return self.answer()[0]
 
     def answer(self) -> tuple[dict[Run, dict[str, Any]], str | None]:
         """How every run stands, and the warning if there is one."""
-        answer = json.loads(self.command("status", SUITE, "--json"))
-        runs = {Run(SUITE, row["benchmark"], row["method"], row["seed"]): row for row in answer["runs"]}
-        return runs, answer["warning"]
+        output = self.command("status", self.suite, "--json")
+        return self.rows(output), json.loads(output)["warning"]
+
+    def rows(self, output: str) -> dict[Run, dict[str, Any]]:
+        """Of `status --json`, by run."""
+        rows = json.loads(output)["runs"]
+        return {Run(self.suite, row["benchmark"], row["method"], row["seed"]): row for row in rows}
 
     # What is true, whatever the commands say
 
@@ -125,7 +149,7 @@ class Sweep:
         return found
 
     def submissions(self) -> list[Path]:
-        return sorted((self.results / SUITE / ".slurm" / "submissions").glob("*.json"))
+        return sorted((self.results / self.suite / ".slurm" / "submissions").glob("*.json"))
 
     def recorded(self, run: Run) -> bool:
         return run.path(self.results).exists()
@@ -141,7 +165,7 @@ class Sweep:
                 path, task, position = words[words.index("slurm.one") + 1 :]
                 if Path(path).is_relative_to(self.results):
                     names = json.loads(Path(path).read_bytes())["tasks"][int(task)][int(position)]
-                    found.append((Run(SUITE, *names), process))
+                    found.append((Run(self.suite, *names), process))
             except (psutil.Error, OSError):
                 continue
         return found
@@ -173,10 +197,10 @@ class Sweep:
 
     def starts(self, run: Run) -> int:
         """How often a job began the run, as its log says."""
-        log = self.results / SUITE / ".slurm" / "runs" / run.benchmark / run.method / f"{run.seed}.log"
+        log = self.results / self.suite / ".slurm" / "runs" / run.benchmark / run.method / f"{run.seed}.log"
         return sum(line.startswith("--- ") for line in log.read_text().splitlines()) if log.exists() else 0
 
-    def wait_for_records(self, wanted: Iterable[Run], seconds: float = 120) -> None:
+    def wait_for_records(self, wanted: Iterable[Run], seconds: float = 900) -> None:
         wanted = list(wanted)
         try:
             wait_for(lambda: all(map(self.recorded, wanted)), "records", seconds, pause=0.3)
@@ -185,9 +209,9 @@ class Sweep:
             said = {str(run): self.status()[run] for run in missing}
             raise AssertionError(f"without a record: {json.dumps(said, indent=1)}") from error
 
-    def wait_for_steps(self, wanted: Iterable[Run], steps: int, seconds: float = 120) -> None:
+    def wait_for_steps(self, wanted: Iterable[Run], steps: int) -> None:
         wanted = list(wanted)
-        wait_for(lambda: all(self.checkpoint(run) >= steps for run in wanted), f"step {steps}", seconds)
+        wait_for(lambda: all(self.checkpoint(run) >= steps for run in wanted), f"step {steps}")
 
     @contextmanager
     def watched(self) -> Iterator["Watch"]:
@@ -231,10 +255,11 @@ class Watch:
     def _ask(self) -> None:
         sweep = self.sweep
         try:
-            alive_before = sweep.alive()
+            before = set(sweep.processes())
             status, warning = sweep.answer()
             done_before = {run for run in status if self.last(run) == "done"}
-            alive_after = sweep.alive()
+            # The very same process, and not that of a later start.
+            at_work = {run for run, _ in before.intersection(sweep.processes())}
         except Exception as error:
             self.lies.append(f"status did not answer: {error}")
             return
@@ -245,7 +270,7 @@ class Watch:
             # Without the queue only what is at work is known for sure.
             if self.last(run) != state and warning is None:
                 self.seen.setdefault(run, []).append(state)
-            if run in alive_before & alive_after and state not in ("running", "done"):
+            if run in at_work and state not in ("running", "done"):
                 self.lies.append(f"{run} was at work and called {state}: {row}")
             if run in done_before and state != "done":
                 self.lies.append(f"{run} was done and is called {state}: {row}")
@@ -280,6 +305,18 @@ def comparable(path: Path) -> tuple[dict[str, Any], str]:
     return record, path.with_name(f"{path.stem}.metrics.jsonl").read_text()
 
 
+def check_against(results: Path, sweep: Sweep, wanted: Iterable[Run]) -> None:
+    """That every run of `wanted` has its record, bit for bit that in `results`, and that nothing else is left."""
+    wanted = list(wanted)
+    for run in wanted:
+        assert comparable(run.path(sweep.results)) == comparable(run.path(results)), str(run)
+    folders = {sweep.results / sweep.suite / run.benchmark for run in wanted}
+    there = {path.relative_to(sweep.results) for folder in folders for path in folder.rglob("*")}
+    expected = {run.path(Path()) for run in wanted}
+    expected |= {path.with_name(f"{path.stem}.metrics.jsonl") for path in expected}
+    assert {path for path in there if (sweep.results / path).is_file()} == expected
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -302,17 +339,11 @@ class References:
         self.folder = folder
 
     def check(self, sweep: Sweep, wanted: Iterable[Run], processes: int = 1) -> None:
-        """That every run of `wanted` has its record, the reference's bit for bit, and that nothing else is left."""
+        """`check_against` what is made here."""
         wanted = list(wanted)
         results = self.folder / str(processes)
         self._make(sweep, [run for run in wanted if not run.path(results).exists()], results, processes)
-        for run in wanted:
-            assert comparable(run.path(sweep.results)) == comparable(run.path(results)), str(run)
-        folders = {sweep.results / SUITE / run.benchmark for run in wanted}
-        there = {path.relative_to(sweep.results) for folder in folders for path in folder.rglob("*")}
-        expected = {run.path(Path()) for run in wanted}
-        expected |= {path.with_name(f"{path.stem}.metrics.jsonl") for path in expected}
-        assert {path for path in there if (sweep.results / path).is_file()} == expected
+        check_against(results, sweep, wanted)
 
     def _make(self, sweep: Sweep, missing: list[Run], results: Path, processes: int) -> None:
         if not missing:

@@ -45,7 +45,7 @@ def test_an_array_runs_every_index(slurm_cluster: Cluster, tmp_path: Path) -> No
 
 
 def test_a_larger_index_than_allowed_is_refused(slurm_cluster: Cluster) -> None:
-    with slurm_cluster.max_array_size(5):
+    with slurm_cluster.changed(max_array_size=5):
         assert "MaxArraySize            = 5" in slurm_cluster.command("scontrol", "show", "config")
         slurm_cluster.submit("true", "--array=0-4")
         with pytest.raises(ClusterError, match="Invalid job array specification"):
@@ -70,7 +70,7 @@ def test_a_time_limit_is_announced_and_kept(slurm_cluster: Cluster, tmp_path: Pa
     for number in (first, second):
         slurm_cluster.end_in(number, 1)
     # Slurm looks at the clock every 30 seconds.
-    slurm_cluster.wait_for_state(second, "TIMEOUT", seconds=45)
+    slurm_cluster.wait_for_state(second, "TIMEOUT")
     assert slurm_cluster.job(first)["JobState"] in ("COMPLETED", "TIMEOUT")
     assert lines(told) == ["began restart=0", "signalled restart=0"]
 
@@ -115,8 +115,8 @@ def test_jobs_of_a_lost_node_are_requeued(slurm_cluster: Cluster, tmp_path: Path
     node = slurm_cluster.job(number)["BatchHost"]
     slurm_cluster.lose_node(node)
     assert not [process for process in jobs(slurm_cluster.folder.root) if process.is_running()]
-    wait_for(lambda: slurm_cluster.node_states()[node].startswith("down"), "the node counts as down", 45)
-    wait_for(lambda: "began restart=1" in lines(tmp_path / "said"), "started elsewhere", 45)
+    wait_for(lambda: slurm_cluster.node_states()[node].startswith("down"), "the node counts as down")
+    wait_for(lambda: "began restart=1" in lines(tmp_path / "said"), "started elsewhere")
     assert slurm_cluster.job(number)["BatchHost"] != node
 
 

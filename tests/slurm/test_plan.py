@@ -11,7 +11,7 @@ from benchmarks.record import Run
 from benchmarks.registry import BENCHMARKS
 from benchmarks.suites import SUITES, runs_of
 from slurm.launching import shares
-from slurm.plan import Array, arrays_of, lead_seconds, need_of, within
+from slurm.plan import Array, arrays_of, lead_seconds, need_of
 from slurm.profile import Profile, profile_of
 
 EVERY = [run for row in SUITES.values() for run in runs_of(row.name, row.full)]
@@ -30,16 +30,6 @@ def test_every_run_is_in_one_task_of_one_array_of_its_need(runs: list[Run], size
         assert 1 <= len(array.tasks) <= size, "an index would be MaxArraySize or more"
         assert all(1 <= len(task) <= array.need.pack <= pack for task in array.tasks)
         assert {need_of(run, PLAIN, pack) for run in array.runs} == {array.need}
-
-
-@given(some_runs(), st.integers(1, 7), st.integers(1, 5), st.integers(0, 40))
-def test_within_a_limit_the_first_jobs_stay(runs: list[Run], size: int, pack: int, room: int) -> None:
-    arrays = arrays_of(runs, PLAIN, pack=pack, max_array_size=size)
-    kept = within(arrays, room)
-    tasks = [task for array in arrays for task in array.tasks]
-    assert [task for array in kept for task in array.tasks] == tasks[:room]
-    assert all(array.tasks for array in kept)
-    assert within(arrays, None) == arrays
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,17 @@ def looked(ledger: Ledger, state: str | None) -> Overview:
         ("stopped", {"cause": "time limit", "requeued": True}, "RUNNING", "requeued"),
         ("stopped", {"cause": "time limit"}, None, "timed out"),
         ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, "PENDING", "requeued"),
-        ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, "COMPLETING", "running"),
+        ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, "COMPLETING", "stopped"),
+        ("stopped", {"cause": "ended by Slurm (SIGTERM)", "requeued": True}, "COMPLETING", "requeued"),
         ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, "CANCELLED", "stopped"),
         ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, None, "stopped"),
+        ("stopped", {"cause": "time limit", "requeued": True}, "CANCELLED", "stopped"),
+        ("stopped", {"cause": "time limit; not requeued: scontrol: no"}, None, "stopped"),
+        ("stopping", {"cause": "time limit"}, "RUNNING", "running"),
+        ("stopping", {"cause": "time limit"}, "COMPLETING", "running"),
+        ("stopping", {"cause": "time limit"}, "PENDING", "requeued"),
+        ("stopping", {"cause": "time limit"}, "TIMEOUT", "timed out"),
+        ("stopping", {"cause": "preempted (SIGUSR1)"}, None, "stopped"),
         ("failed", {"cause": "NaN"}, "RUNNING", "failed"),
         ("failed", {"cause": "NaN"}, None, "failed"),
         ("timed out", {"cause": "too often"}, None, "timed out"),
@@ -125,33 +133,47 @@ def test_the_last_submission_counts(ledger: Ledger, submission: Submission) -> N
 
 def test_a_cancelled_array_is_stopped_once_it_is_gone(ledger: Ledger, submission: Submission) -> None:
     ledger.set_note(RUN, note(submission, "running"))
-    ledger.cancel(submission)
+    ledger.set_cancelled(submission)
     assert looked(ledger, "RUNNING").standings[0].state == "running"
     assert looked(ledger, None).standings[0].state == "stopped"
 
 
 @pytest.mark.parametrize(
-    ("outcome", "cause", "state"),
+    ("outcome", "more", "state", "cancelled"),
     [
-        (None, None, "queued"),
-        ("running", None, "running"),
-        ("stopped", "time limit", "requeued"),
-        ("stopped", "ended by Slurm (SIGTERM)", "requeued"),
-        ("stopped", "cancelled", "stopped"),
-        ("failed", "NaN", "failed"),
+        (None, {}, "queued", "stopped"),
+        ("running", {}, "running", "running"),
+        ("stopping", {"cause": "time limit"}, "running", "running"),
+        ("stopped", {"cause": "time limit", "requeued": True}, "requeued", "stopped"),
+        ("stopped", {"cause": "time limit; not requeued: scontrol: no"}, "stopped", "stopped"),
+        ("stopped", {"cause": "preempted (SIGUSR1)", "requeued": True}, "requeued", "stopped"),
+        ("stopped", {"cause": "ended by Slurm (SIGTERM)", "requeued": True}, "requeued", "stopped"),
+        ("stopped", {"cause": "ended by Slurm (SIGTERM)"}, "stopped", "stopped"),
+        ("stopped", {"cause": "cancelled"}, "stopped", "stopped"),
+        ("failed", {"cause": "NaN"}, "failed", "failed"),
+        ("timed out", {"cause": "too often"}, "timed out", "timed out"),
     ],
 )
+@pytest.mark.parametrize("is_cancelled", [False, True])
 def test_without_an_answer_from_the_queue_nothing_is_called_lost(
-    ledger: Ledger, submission: Submission, outcome: Outcome | None, cause: str | None, state: State
+    ledger: Ledger,
+    submission: Submission,
+    outcome: Outcome | None,
+    more: dict[str, object],
+    state: State,
+    cancelled: State,
+    is_cancelled: bool,
 ) -> None:
+    """What waits to start again is called so, unless it was cancelled."""
     if outcome is not None:
-        ledger.set_note(RUN, note(submission, outcome, cause=cause))
+        ledger.set_note(RUN, note(submission, outcome, **more))
+    ledger.set_cancelled(submission, is_cancelled)
 
     def silent() -> dict[str, Entry]:
         raise QueueError("squeue: no answer")
 
     found = overview(ledger, [RUN], silent)
-    assert found.standings[0].state == state
+    assert found.standings[0].state == (cancelled if is_cancelled else state)
     assert "no answer" in str(found.warning)
 
 
@@ -160,6 +182,8 @@ def test_a_run_of_this_machine_lives_as_long_as_its_process(ledger: Ledger) -> N
     assert looked(ledger, None).standings[0].state == "queued"
     here = note(submission, "running", job=f"local-{os.getpid()}", host=os.uname().nodename)
     ledger.set_note(RUN, here)
+    assert looked(ledger, None).standings[0].state == "running"
+    ledger.set_note(RUN, replace(here, outcome="stopping"))
     assert looked(ledger, None).standings[0].state == "running"
     ledger.set_note(RUN, replace(here, began=0.0))
     assert looked(ledger, None).standings[0].state == "failed", "the process of that id began later"
@@ -173,8 +197,8 @@ def test_every_state_is_waited_for_launched_or_retried() -> None:
 
 
 def test_lines_of_the_queue() -> None:
-    text = "7_3|PENDING|Nodes required for job are DOWN|  |name\n8|RUNNING|None|n1|a|b\nnonsense\n"
-    assert [(entry.id, entry.state, entry.name) for entry in entries(text)] == [
-        ("7_3", "PENDING", "name"),
-        ("8", "RUNNING", "a|b"),
+    text = "7_3|PENDING|Nodes required for job are DOWN|  |lab|big|name\n8|RUNNING|None|n1|||a|b\nnonsense\n"
+    assert [(entry.id, entry.state, entry.account, entry.qos, entry.name) for entry in entries(text)] == [
+        ("7_3", "PENDING", "lab", "big", "name"),
+        ("8", "RUNNING", "", "", "a|b"),
     ]

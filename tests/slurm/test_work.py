@@ -23,6 +23,7 @@ from slurm.launching import How, submissions
 from slurm.ledger import Ledger, Note, checkpoint_step
 from slurm.plan import arrays_of
 from slurm.profile import profile_of
+from slurm.state import overview
 from tests.benchmarks import conftest as tiny
 from tests.benchmarks import tiny_rows
 from tests.slurm import fake_slurm as fakes
@@ -202,24 +203,54 @@ def test_limits_and_warnings_cost_nothing(
     assert (found["submitted_commit"], found["code_changed"]) == (code_at(ROOT).commit, False)
 
 
-def test_slurms_own_end_asks_for_no_requeue(desk: Desk) -> None:
-    """After SIGTERM the job is cancelled, or Slurm itself starts it again."""
+@pytest.mark.parametrize(
+    ("state", "reason", "restarts", "requeued", "asked"),
+    [
+        ("COMPLETING", "None", "0", False, False),
+        ("COMPLETING", "None", "1", True, False),
+        ("COMPLETING", "TimeLimit", "0", True, True),
+        ("RUNNING", "None", "0", True, True),
+    ],
+    ids=["cancelled", "gives way", "time limit", "a warning"],
+)
+def test_where_slurm_ends_a_job_slurm_decides(
+    desk: Desk, state: str, reason: str, restarts: str, requeued: bool, asked: bool
+) -> None:
+    """After SIGTERM a cancelled job would come back if it asked for it; Slurm starts others again, or is asked to."""
     desk.submit(LONG)
     job = desk.start()
     desk.trains(LONG)
+    desk.slurm.set("17_0", state, reason=reason, restarts=restarts)
     job.send_signal(signal.SIGTERM)
     desk.finish(job, 75)
     note = desk.note(LONG)
-    assert (note.outcome, note.cause, note.requeued) == ("stopped", "ended by Slurm (SIGTERM)", False)
+    assert (note.outcome, note.cause, note.requeued) == ("stopped", "ended by Slurm (SIGTERM)", requeued)
     assert note.step == checkpoint_step(LONG, desk.ledger.results)
-    assert desk.requeues() == []
+    assert desk.requeues() == ([["requeue", "17_0"]] if asked else [])
+
+
+def test_a_requeue_waits_for_a_controller_that_is_away(desk: Desk) -> None:
+    """Until the job's end, and it is called requeued all the while."""
+    desk.submit(LONG)
+    job = desk.start()
+    desk.trains(LONG)
+    desk.slurm.fault("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    job.send_signal(signal.SIGUSR1)
+    desk.wait(lambda: desk.note(LONG).outcome == "stopped", "it has stopped")
+    desk.wait(lambda: len(desk.slurm.calls("squeue")) > 6, "it asks again")
+    assert overview(desk.ledger, [LONG]).standings[0].state == "requeued"
+    assert job.poll() is None
+    desk.slurm.fault("squeue", None)
+    desk.finish(job, 75)
+    assert desk.note(LONG).requeued
+    assert desk.requeues() == [["requeue", "17_0"]]
 
 
 def test_a_cancelled_run_says_that_it_was_cancelled(desk: Desk) -> None:
     desk.submit(LONG)
     job = desk.start()
     desk.trains(LONG)
-    desk.ledger.cancel(desk.ledger.submissions()[0])
+    desk.ledger.set_cancelled(desk.ledger.submissions()[0])
     job.send_signal(signal.SIGUSR1)
     desk.finish(job, 75)
     assert (desk.note(LONG).outcome, desk.note(LONG).cause) == ("stopped", "cancelled")

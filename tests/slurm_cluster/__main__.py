@@ -17,11 +17,12 @@ def up(
         int, typer.Option(min=1, max=64, help="Nodes of two CPUs; one with four GPUs comes in addition.")
     ] = 4,
     max_array_size: Annotated[int, typer.Option(min=2, help="Slurm's MaxArraySize.")] = 1001,
+    accounting: Annotated[bool, typer.Option("--accounting", help="With a database, for sacct and sacctmgr.")] = False,
 ) -> None:
     """Bring the cluster up; with other options than before, anew."""
     cluster = Cluster()
     try:
-        begun = cluster.up(Setup(nodes, max_array_size))
+        begun = cluster.up(Setup(nodes, max_array_size, accounting=accounting))
     except ClusterError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

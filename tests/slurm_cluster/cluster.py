@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tests.slurm_cluster.configuration import Folder, Setup, write
+from tests.slurm_cluster.accounting import manage, start_accounting
+from tests.slurm_cluster.configuration import Folder, Ports, Setup, write
 from tests.slurm_cluster.daemons import (
     INSTALL,
     PATH,
@@ -53,6 +54,8 @@ class Cluster:
         setup = self.setup
         if setup is None or len(processes(self.folder.root, "-N")) < len(setup.all_nodes):
             return False
+        if setup.accounting and self._ran("sacctmgr", "--noheader", "show", "cluster").returncode:
+            return False
         return "is UP" in self._ran("scontrol", "ping").stdout
 
     def up(self, setup: Setup) -> bool:
@@ -61,16 +64,19 @@ class Cluster:
         What another set-up, or one that crashed, has left behind is taken down first. Raises ClusterError, with the
         end of the logs, where a daemon does not come up.
         """
-        if missing():
-            raise ClusterError(f"not installed: {', '.join(missing())}. Install them with {INSTALL}.")
+        if lacking := missing(setup.accounting):
+            raise ClusterError(f"not installed: {', '.join(lacking)}. Install with {INSTALL}.")
         if self.setup == setup and self.is_up():
             return False
         self.down()
         self.folder.make()
-        write(self.folder, setup, free_ports(len(setup.all_nodes) + 1))
+        ports = Ports(free_ports(Ports.needed(setup)))
+        write(self.folder, setup, ports)
         (self.folder.root / "setup.json").write_text(json.dumps(asdict(setup)))
         try:
             self._start_munge()
+            if setup.accounting:
+                start_accounting(self.folder, ports, self.environment)
             self.start_controller()
             for node in setup.all_nodes:
                 self.start_node(node)
@@ -100,7 +106,7 @@ class Cluster:
             self.start_node(node)
         self.command("scancel", "--user", str(os.getuid()))
         wait_for(lambda: not self.command("squeue", "--noheader"), "jobs gone")
-        wait_for(self._all_idle, "every node idle", seconds=40)
+        wait_for(self._all_idle, "every node idle")
 
     def _all_idle(self) -> bool:
         """Whether every node is; those that are down or drained are told to come back."""
@@ -117,7 +123,13 @@ class Cluster:
         options = {"key-file": place.key, "socket": place.socket, "pid-file": place.key.with_name("pid")}
         options |= {"log-file": place.logs / "munged.log", "seed-file": place.key.with_name("seed")}
         # Other users may write to the folder for temporary files, which munged refuses unless it is forced.
-        start("munged", "--force", *(f"--{name}={value}" for name, value in options.items()), environment={})
+        start(
+            "munged",
+            "--force",
+            "--num-threads=10",
+            *(f"--{name}={value}" for name, value in options.items()),
+            environment={},
+        )
 
     def start_controller(self) -> None:
         """Start slurmctld, which takes up the state that it finds, and wait until it answers."""
@@ -148,22 +160,36 @@ class Cluster:
         end(here, signal.SIGKILL)
 
     @contextmanager
-    def max_array_size(self, size: int) -> Iterator[None]:
-        """The same cluster with another MaxArraySize, as long as the context lasts."""
+    def changed(self, **changes: int) -> Iterator[None]:
+        """The same cluster with other numbers in its set-up, as long as the context lasts."""
         before = self.setup
         assert before is not None
-        self._reconfigure(replace(before, max_array_size=size))
+        self._reconfigure(replace(before, **changes))  # type: ignore[arg-type]
         try:
             yield
         finally:
             self._reconfigure(before)
 
     def _reconfigure(self, setup: Setup) -> None:
-        text = self.folder.configuration.read_text()
+        port = re.search(r"SlurmctldPort=(\d+)", self.folder.configuration.read_text())
+        assert port is not None
         self.stop_controller()
-        self.folder.configuration.write_text(re.sub(r"MaxArraySize=\d+", f"MaxArraySize={setup.max_array_size}", text))
+        write(self.folder, setup, Ports(int(port[1])))
         (self.folder.root / "setup.json").write_text(json.dumps(asdict(setup)))
         self.start_controller()
+
+    @contextmanager
+    def closed(self, partition: str) -> Iterator[None]:
+        """Jobs of the partition wait, as long as the context lasts, and those that run go on."""
+        self.command("scontrol", "update", f"PartitionName={partition}", "State=DOWN")
+        try:
+            yield
+        finally:
+            self.command("scontrol", "update", f"PartitionName={partition}", "State=UP")
+
+    def accounts(self, *words: str) -> None:
+        """Change users, accounts and QOS, in sacctmgr's words. Raises ClusterError."""
+        manage(self.environment, *words)
 
     # Questions and orders
 
@@ -204,8 +230,8 @@ class Cluster:
         words = self.command("scontrol", "--oneliner", "show", "job", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def wait_for_state(self, number: str, state: str, seconds: float = 30) -> None:
-        wait_for(lambda: self.job(number)["JobState"] == state, f"job {number} {state}", seconds)
+    def wait_for_state(self, number: str, state: str) -> None:
+        wait_for(lambda: self.job(number)["JobState"] == state, f"job {number} {state}")
 
     def end_in(self, number: str, seconds: int) -> None:
         """Bring a running job's time limit forward: Slurm takes limits in minutes, and ends to the second."""

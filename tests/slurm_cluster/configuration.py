@@ -11,6 +11,14 @@ GPU_NODE = "g1"
 GPU_DEVICES = ("null", "zero", "full", "random")
 """A GPU is a device file to Slurm, and it never opens one: these are everywhere."""
 MEMORY_MB = 8000
+CLUSTER = "tram"
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
+ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStoragePass={socket}
+AccountingStorageEnforce=associations,limits,qos"""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,11 @@ class Setup:
     nodes: int = 4
     max_array_size: int = 1001
     """As Slurm counts: the largest index of an array is one less."""
+    max_job_count: int = 20_000
+    """Jobs that the controller keeps, those that ended within `min_job_age` seconds among them."""
+    min_job_age: int = 300
+    accounting: bool = False
+    """Whether there is a database, so that `sacct` and `sacctmgr` answer and limits of users and QOS are kept."""
 
     @property
     def cpu_nodes(self) -> tuple[str, ...]:
@@ -50,6 +63,10 @@ class Folder:
         return self.root / "munge" / "socket"
 
     @property
+    def database(self) -> Path:
+        return self.root / "database"
+
+    @property
     def state(self) -> Path:
         return self.root / "state"
 
@@ -67,27 +84,57 @@ class Folder:
             self.key.chmod(0o600)
 
 
-def write(folder: Folder, setup: Setup, first_port: int) -> None:
-    """The files that daemons and commands read. Ports from `first_port` on: the controller's, then the nodes'."""
-    folder.configuration.write_text(slurm_conf(folder, setup, first_port))
+@dataclass(frozen=True)
+class Ports:
+    """Those of one cluster, in a row from the first on."""
+
+    first: int
+
+    @staticmethod
+    def needed(setup: Setup) -> int:
+        return 3 + len(setup.all_nodes)
+
+    @property
+    def controller(self) -> int:
+        return self.first
+
+    @property
+    def accounting(self) -> int:
+        return self.first + 1
+
+    @property
+    def database(self) -> int:
+        return self.first + 2
+
+    @property
+    def nodes(self) -> int:
+        """The first node's; the others follow."""
+        return self.first + 3
+
+
+def write(folder: Folder, setup: Setup, ports: Ports) -> None:
+    """The files that daemons and commands read."""
+    folder.configuration.write_text(slurm_conf(folder, setup, ports))
     gpus = [f"NodeName={GPU_NODE} Name=gpu File=/dev/{device}\n" for device in GPU_DEVICES]
     (folder.root / "gres.conf").write_text("".join(gpus))
 
 
-def slurm_conf(folder: Folder, setup: Setup, first_port: int) -> str:
+def slurm_conf(folder: Folder, setup: Setup, ports: Ports) -> str:
     """Slurm as a shared cluster has it, but patient nowhere.
 
     Jobs wait for cores and memory, those of `low` give way to those of `high` and are requeued, and nothing but Slurm
-    itself is needed: no cgroups, no database. `cred_expire` is what a requeued job waits for, five seconds at least.
+    itself is needed: no cgroups, and a database only where it is asked for. `cred_expire` is what a requeued job waits
+    for, five seconds at least.
     """
     host, user = socket.gethostname(), getpass.getuser()
     node = f"NodeHostname={host} NodeAddr=127.0.0.1 RealMemory={MEMORY_MB}"
-    cpu_ports = f"[{first_port + 1}-{first_port + setup.nodes}]"
+    cpu_ports = f"[{ports.nodes}-{ports.nodes + setup.nodes - 1}]"
     gpus = len(GPU_DEVICES)
+    accounting = ACCOUNTING.format(port=ports.accounting, socket=folder.socket) if setup.accounting else NO_ACCOUNTING
     return f"""\
-ClusterName=tram
+ClusterName={CLUSTER}
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={first_port}
+SlurmctldPort={ports.controller}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -105,24 +152,44 @@ SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 SwitchType=switch/none
 MpiDefault=none
 GresTypes=gpu
 MaxArraySize={setup.max_array_size}
-MaxJobCount=20000
-MinJobAge=300
+MaxJobCount={setup.max_job_count}
+MinJobAge={setup.min_job_age}
 ReturnToService=2
 JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=10
+KillWait=30
 InactiveLimit=0
 SlurmctldTimeout=10
-SlurmdTimeout=5
+SlurmdTimeout=30
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1,preempt_send_user_signal
 NodeName=n[1-{setup.nodes}] {node} Port={cpu_ports} CPUs={CPU_NODE_CPUS}
-NodeName={GPU_NODE} {node} Port={first_port + setup.nodes + 1} CPUs={gpus} Gres=gpu:{gpus} Weight=9
+NodeName={GPU_NODE} {node} Port={ports.nodes + setup.nodes} CPUs={gpus} Gres=gpu:{gpus} Weight=9
 PartitionName=low Nodes=ALL Default=YES MaxTime=1-0 DefMemPerCPU=500 PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=high Nodes=ALL MaxTime=1-0 DefMemPerCPU=500 PriorityTier=10 PreemptMode=OFF
+"""
+
+
+def slurmdbd_conf(folder: Folder, ports: Ports, password: str) -> str:
+    """What keeps the accounts: between the controller, the commands and the database."""
+    return f"""\
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={ports.accounting}
+SlurmUser={getpass.getuser()}
+AuthType=auth/munge
+AuthInfo=socket={folder.socket}
+LogFile={folder.logs}/slurmdbd.log
+PidFile={folder.state}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={ports.database}
+StorageUser=slurm
+StoragePass={password}
+StorageLoc=accounts
 """

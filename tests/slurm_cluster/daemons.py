@@ -13,10 +13,12 @@ from pathlib import Path
 
 import psutil
 
-DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd")
-INSTALL = "apt-get install slurm-wlm munge (as root: `make slurm-install`)"
+DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd", "slurmdbd", "mariadbd")
+INSTALL = "`make slurm-install` (as root; it needs apt-get)"
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """Daemons are where only root's PATH leads."""
+PATIENCE = 300.0
+"""Seconds until what should happen in a moment counts as never: machines are busy now and then."""
 PORTS = range(20_000, 30_000)
 """Below those that the system gives out by itself."""
 
@@ -25,9 +27,13 @@ class ClusterError(Exception):
     """Slurm is not installed, or did not do what was asked of it."""
 
 
-def missing() -> list[str]:
-    """The programs of Slurm and munge that are not installed."""
-    programs = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel")
+PROGRAMS_OF_ACCOUNTING = ("slurmdbd", "sacct", "sacctmgr", "mariadbd", "mariadb-install-db")
+
+
+def missing(accounting: bool = False) -> list[str]:
+    """The programs that are not installed."""
+    programs = (*PROGRAMS, *(PROGRAMS_OF_ACCOUNTING if accounting else ()))
     return [name for name in programs if shutil.which(name, path=PATH) is None]
 
 
@@ -97,7 +103,7 @@ def end(found: list[psutil.Process], by: signal.Signals = signal.SIGTERM, second
     psutil.wait_procs(alive, timeout=seconds)
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 20, pause: float = 0.1) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE, pause: float = 0.1) -> None:
     """Ask until the answer is true. Raises ClusterError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():

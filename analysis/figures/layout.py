@@ -1,0 +1,75 @@
+"""Panels in a grid whose sizes are inches: what is drawn never moves what stands around it, whatever the font."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.style import WIDTH
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Inches around the grid, and between its panels."""
+
+    left: float = 0.45
+    right: float = 0.08
+    top: float = 0.3
+    bottom: float = 0.4
+    across: float | tuple[float, ...] = 0.3
+    """One for all, or one for each gap of a row."""
+    down: float = 0.5
+
+
+def panels(
+    counts: Sequence[int],
+    heights: float | Sequence[float],
+    margins: Margins,
+    *,
+    columns: int | None = None,
+    projection: str | None = None,
+    share_x: bool = False,
+    share_y: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as the text with so many panels in each row; `columns` of them fill it, or the fullest row.
+
+    `heights`, in inches, are the panels', one for all rows or one for each. The panels come row by row.
+    """
+    tall_rows = np.broadcast_to(heights, len(counts))
+    tall = margins.top + float(tall_rows.sum()) + (len(counts) - 1) * margins.down + margins.bottom
+    figure = Figure(figsize=(WIDTH, tall))
+    columns = columns or max(counts)
+    gaps = np.broadcast_to(margins.across, columns - 1)
+    width = (WIDTH - margins.left - margins.right - gaps.sum()) / columns
+    lefts = margins.left + np.concatenate([[0.0], np.cumsum(width + gaps)])
+    upper = tall - margins.top
+    drawn: list[Axes] = []
+    for count, height in zip(counts, tall_rows, strict=True):
+        for left in lefts[:count]:
+            first = drawn[0] if drawn else None
+            place = (left / WIDTH, (upper - height) / tall, width / WIDTH, height / tall)
+            x, y = first if share_x else None, first if share_y else None
+            drawn.append(figure.add_axes(place, projection=projection, sharex=x, sharey=y))
+        upper -= height + margins.down
+    return figure, drawn
+
+
+def in_rows(count: int, columns: int) -> list[int]:
+    """How many of `count` panels are in each row if no row has more than `columns`."""
+    return [min(columns, count - start) for start in range(0, count, columns)]
+
+
+def heading(figure: Figure, text: str, axes: Axes | None = None, above: float = 0.0) -> None:
+    """A bold line at the left: at the top of the figure, or so many inches above the panel."""
+    tall = float(figure.get_figheight())
+    height = 1 - 0.16 / tall if axes is None else axes.get_position().y1 + above / tall
+    figure.text(0.07 / WIDTH, height, text, weight="bold", size=8)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
+    """A legend at the figure's foot, in rows as equal as can be."""
+    rows = -(-len(handles) // columns)
+    figure.legend(handles=list(handles), loc="lower center", ncols=-(-len(handles) // rows))

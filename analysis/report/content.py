@@ -1,0 +1,154 @@
+"""What the page says, as data."""
+
+import base64
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from analysis.cells import Table
+from analysis.claims import Judged, Verdict
+from analysis.claims.claim import Claim
+from analysis.claims.table import source
+from analysis.methods import in_order
+from analysis.records import PUBLISHED, Results
+from analysis.report.runs import Group, spans
+from benchmarks.suites import SUITES
+
+PNG_SIZE = slice(16, 24)
+"""Where the header of a PNG file has width and height."""
+DENSITY = 1.5
+"""Figures have so many pixels for each of the page's, so that they stay sharp."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: its picture inside the page, and the files beside it."""
+
+    name: str
+    caption: str
+    png: bytes
+    files: tuple[str, ...]
+
+    @property
+    def image(self) -> str:
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height on the page."""
+        width, height = struct.unpack(">II", self.png[PNG_SIZE])
+        return round(width / DENSITY), round(height / DENSITY)
+
+
+@dataclass(frozen=True)
+class Part:
+    """An entry of the page's navigation."""
+
+    anchor: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page says."""
+
+    results: Results
+    groups: Mapping[str, Mapping[str, Group]]
+    """By benchmark and method."""
+    judged: tuple[Judged, ...]
+    """Every claim of the paper that is about these results, on each benchmark that it is about."""
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...]
+    not_drawn: tuple[str, ...]
+    """Why figures are not there."""
+
+    @property
+    def verdicts(self) -> tuple[tuple[str, int], ...]:
+        """How many claims were judged so, in the order in which they are told."""
+        counts = Counter(one.verdict for one in self.judged)
+        return tuple((verdict, counts[verdict]) for verdict in get_args(Verdict) if counts[verdict])
+
+    @property
+    def claims(self) -> tuple[tuple[Claim, str, tuple[Judged, ...]], ...]:
+        """Each claim, where the paper makes it and by what numbers, and what came of it."""
+        claims = dict.fromkeys(one.claim for one in self.judged)
+        return tuple(
+            (claim, source(claim, self.judged), tuple(one for one in self.judged if one.claim == claim))
+            for claim in claims
+        )
+
+    @property
+    def is_published(self) -> bool:
+        return self.results.suite == PUBLISHED and not self.results.records
+
+    @property
+    def title(self) -> str:
+        subject = "the paper's own tables" if self.is_published else f"results of the suite {self.results.suite}"
+        return f"TRAM: {subject}"
+
+    @property
+    def lead(self) -> str:
+        if self.is_published:
+            return "The numbers that the paper prints, what can be computed from them, and which of its claims follow."
+        suite = SUITES.get(self.results.suite)
+        said = f"{suite.title[0].upper()}{suite.title[1:]}. " if suite else ""
+        return f"{said}Every number comes from a stored record of a run, beside the paper's where it has one."
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """A number and what it counts."""
+        if self.is_published:
+            return ((str(len(self.tables)), _plural("table", len(self.tables))),)
+        records = [record for groups in self.groups.values() for group in groups.values() for record in group.records]
+        probes = sum(len(group.probes) for groups in self.groups.values() for group in groups.values())
+        missing = sum(len(group.missing) for groups in self.groups.values() for group in groups.values())
+        planned = f"of {len(records) + missing} runs" if missing else f"{_plural('run', len(records))}, none missing"
+        counted = {
+            "benchmark": len({record.benchmark for record in records}),
+            "method": len({record.method for record in records}),
+            "seed": len({record.seed for record in records}),
+        } | ({"record of probes": probes} if probes else {})
+        return ((str(len(records)), planned), *((str(count), _plural(noun, count)) for noun, count in counted.items()))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        parts = [Part("claims", "Claims"), Part("tables", "Tables"), Part("figures", "Figures")]
+        if self.groups:
+            parts.insert(1, Part("runs", "Runs"))
+            parts.append(Part("records", "Records"))
+        return ((Part("left-out", "Left out"), *parts)) if self.left_out else tuple(parts)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        return self.results.left_out
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        return tuple(self.groups)
+
+    @property
+    def grid(self) -> tuple[tuple[str, tuple[Group | None, ...]], ...]:
+        """A row per method, a group for each benchmark that has the method."""
+        methods = in_order(method for groups in self.groups.values() for method in groups)
+        return tuple((name, tuple(groups.get(name) for groups in self.groups.values())) for name in methods)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Of each benchmark, what is missing and what would fill it."""
+        return tuple(line for name, groups in self.groups.items() for line in _gaps(self.results.suite, name, groups))
+
+
+def _plural(noun: str, count: int) -> str:
+    first, *rest = noun.split(" ", 1)
+    return noun if count == 1 else " ".join((f"{first}s", *rest))
+
+
+def _gaps(suite: str, benchmark: str, groups: Mapping[str, Group]) -> Iterable[str]:
+    absent = [group.method for group in groups.values() if group.state == "missing"]
+    begun = [f"{group.method} (seeds {spans(group.missing)})" for group in groups.values() if group.state == "partial"]
+    said = [f"{what}: {', '.join(names)}" for what, names in (("not run", absent), ("seeds missing", begun)) if names]
+    command = f" To fill it: python -m benchmarks suite {suite} --full --benchmarks {benchmark}"
+    if said:
+        yield f"{benchmark}: {'; '.join(said)}.{command if suite in SUITES else ''}"

@@ -1,0 +1,53 @@
+"""The report's folder: the page, and beside it every table and figure as files."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.aggregate import aggregate
+from analysis.claims import judge
+from analysis.claims.table import claims_table
+from analysis.failures import read_failures
+from analysis.figures import gather
+from analysis.records import Results
+from analysis.render import FORMATS, write_tables
+from analysis.report.content import Report
+from analysis.report.drawing import draw_all
+from analysis.report.page import html
+from analysis.report.runs import grouped
+from analysis.tables import all_tables
+from benchmarks.record import write_atomically
+
+PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The report, and where its page is."""
+
+    report: Report
+    page: Path
+
+
+def write_report(results: Results, folder: Path, output: Path, benchmarks: Iterable[str] = ()) -> Written:
+    """The report on the results of `folder`, below `output`; only on the named benchmarks, if any.
+
+    Raises OSError where it cannot be written.
+    """
+    benchmarks = tuple(benchmarks)
+    failures = read_failures(folder)
+    judged = judge(results, benchmarks)
+    pictures, not_drawn = draw_all(gather(results, folder, benchmarks), output / "figures")
+    report = Report(
+        results=results,
+        groups=grouped(results, benchmarks, failures),
+        judged=judged,
+        tables=all_tables(results, aggregate(results, benchmarks), benchmarks, failures),
+        pictures=pictures,
+        not_drawn=not_drawn,
+    )
+    write_tables((*([claims_table(judged)] if judged else []), *report.tables), output / "tables", FORMATS)
+    # The page comes last: where it is, all that it leads to is.
+    page = output / PAGE
+    write_atomically(page, html(report).encode())
+    return Written(report, page)

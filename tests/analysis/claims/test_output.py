@@ -1,0 +1,210 @@
+"""What is written and printed: golden files that were read by eye, JSON, the terminal, the command."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from analysis import render
+from analysis.__main__ import app
+from analysis.claims import CLAIMS, Judged, judge
+from analysis.claims.table import as_json, claims_table
+from analysis.claims.terminal import print_claims
+from analysis.records import load
+from analysis.verdicts import MINIATURE
+from tests.analysis.claims.worlds import WOBBLE, world
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@cache
+def judged_on(name: str) -> tuple[Judged, ...]:
+    """The stored results, without probes of them: records of those may come and go."""
+    return judge(replace(load(ROOT / "results" / name), probes=()))
+
+
+def shown(judged: tuple[Judged, ...], width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_claims(judged, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return, unused-ignore]
+
+
+@pytest.mark.parametrize("name", ["mini", "published"])
+def test_golden(name: str) -> None:
+    """To renew after a wanted change: `python -m tests.analysis.claims.write_golden`, then read the files."""
+    judged = judged_on(name)
+    table = claims_table(judged)
+    assert render.markdown(table) == (GOLDEN / f"{name}.md").read_text(encoding="utf-8")
+    assert render.comma_separated(table) == (GOLDEN / f"{name}.csv").read_text(encoding="utf-8")
+    assert shown(judged, 80) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["mini", "published"])
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_terminal_shows_every_verdict_within_its_width(name: str, width: int) -> None:
+    judged = judged_on(name)
+    text = shown(judged, width)
+    # Commands are for copying, and are not broken.
+    assert max(len(line) for line in text.splitlines() if not line.startswith("    python -m")) <= width
+    assert "…" not in text
+    words = " ".join(text.split())
+    for claim in dict.fromkeys(one.claim for one in judged):
+        assert claim.sentence in words
+    assert ("Holm p numbers" in words) is (width == 100)
+
+
+def test_the_table_has_a_row_per_judgement_and_a_section_per_claim() -> None:
+    judged = judged_on("mini")
+    table = claims_table(judged)
+    assert len(table.rows) == len(judged)
+    assert len(table.sections) == len({one.claim.id for one in judged})
+    assert table.headings[0].startswith(CLAIMS[0].sentence)
+    assert MINIATURE in table.notes
+    assert MINIATURE not in claims_table(judged_on("published")).notes
+    lines = list(csv.DictReader(io.StringIO(render.comma_separated(table))))
+    for line, one in zip(lines, judged, strict=True):
+        assert (line["claim"], line["benchmark"], line["verdict"]) == (one.claim.id, one.benchmark, one.verdict)
+        effect = one.evidence.finding.effect if one.evidence.finding else None
+        assert line["difference"] == ("" if effect is None else f"{effect:.9g}")
+        assert line["command"] == (one.command or "")
+
+
+def test_benchmarks_of_which_the_same_is_to_be_said_share_a_line() -> None:
+    text = shown(judged_on("mini"), 100)
+    assert "5 benchmarks         replicated" in text
+    assert "mini-vision-digits   contradicted     -4.90" in text
+
+
+def test_json_holds_everything_and_no_infinity() -> None:
+    judged = judge(world("mini-xnli", lambda method, seed, _: 50.0 + (method == "TRAM-x"), seeds=(0, 1)))
+    content = json.loads(as_json(judged), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert len(content) == len(judged)
+    by_id = {one["claim"]["id"]: one for one in content}
+    significant = by_id["xnli-significant"]
+    assert significant["claim"]["kind"] == "Ahead"
+    assert significant["claim"]["question"]["level"] == 0.01
+    assert significant["evidence"]["differences"] == [1.0, 1.0]
+    # Equal differences: t is infinite.
+    assert significant["evidence"]["test"]["statistic"] is None
+    assert significant["evidence"]["beside"]["signed_rank"]["p"] == 0.5
+    assert significant["verdict"] == "replicated"
+
+
+def test_a_correlation_is_shown_in_its_own_sign() -> None:
+    (one,) = [one for one in judged_on("published") if one.claim.id == "m2d2-anticorrelated"]
+    assert one.evidence.interval is not None
+    assert one.evidence.interval.low > 0
+    assert "-0.76 [-0.93, -0.28]" in shown((one,), 80)
+    assert "Phil with Math: -0.76. 95% Fisher interval [-0.93, -0.28]" in one.why
+
+
+def test_luck_is_told() -> None:
+    judged = judged_on("mini")
+    lucky = [one for one in judged if one.verdict in ("replicated", "contradicted") and (one.corrected or 0) >= 0.05]
+    assert lucky
+    assert all("which luck may explain" in one.why for one in lucky)
+    assert sum("which luck may explain" in one.why for one in judged) == len(lucky)
+    assert f"{len(lucky)} of them do not survive Holm's correction." in claims_table(judged).notes[0]
+
+
+# The command
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["claims", *map(str, arguments)])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    from benchmarks.record import write_record
+
+    results = world("mini-xnli", lambda method, seed, _: 60 + WOBBLE[seed] + (method == "TRAM-x"), ("Adam", "TRAM-x"))
+    for record in results.records:
+        write_record(record, tmp_path / "results")
+    return tmp_path / "results" / "mini"
+
+
+def test_the_command_writes_three_files(small: Path, tmp_path: Path) -> None:
+    result = run("--results", small, "--output", tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["claims.csv", "claims.json", "claims.md"]
+    assert "TRAM-x is better than Adam in every unseen language." in result.stdout
+    assert "python -m benchmarks suite mini --full --benchmarks mini-xnli --methods" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_bad_records_are_named_and_the_rest_judged(small: Path, tmp_path: Path) -> None:
+    (small / "mini-xnli" / "Adam" / "seed-4.json").write_text("{")
+    result = run("--results", small, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("left out: ")
+    content = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
+    assert {len(one["evidence"]["differences"]) for one in content if one["claim"]["id"] == "xnli-every-language"} == {
+        4
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--results", "nowhere"], "no folder nowhere: "),
+        (["--benchmarks", "mini-xnl"], "no benchmark 'mini-xnl'; did you mean mini-xnli?"),
+        (["--benchmarks", "mini-m2d2"], "no claim is about mini-m2d2 below "),
+        (["--output", "file"], "cannot write to file"),
+    ],
+)
+def test_refusals(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    result = run("--results", small, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {message}")
+    assert not Path("build").exists()
+
+
+def test_published_tables_are_a_folder_like_any_other(tmp_path: Path) -> None:
+    result = run("--results", ROOT / "results" / "published", "--benchmarks", "m2d2-s2orc", "--output", tmp_path)
+    assert result.exit_code == 0
+    assert "does not follow" in result.stdout
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "claims.csv").read_text(encoding="utf-8"))))
+    assert {line["benchmark"] for line in lines} == {"m2d2-s2orc"}
+
+
+ONCE_MORE = """
+import sys
+from typer.testing import CliRunner, Result
+import analysis.__main__
+arguments = ["claims", "--benchmarks", "mini-xnli", "--output", sys.argv[1]]
+result = CliRunner().invoke(analysis.__main__.app, arguments)
+assert result.exit_code == 0, result.output
+print(sorted({"torch", "transformers", "tram"} & sys.modules.keys()))
+"""
+
+
+def test_another_process_writes_the_same_bytes_without_torch(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ONCE_MORE, str(tmp_path / "one")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert done.stdout == "[]\n"
+    results = ROOT / "results" / "mini"
+    assert run("--results", results, "--benchmarks", "mini-xnli", "--output", tmp_path / "two").exit_code == 0
+    for name in ("claims.md", "claims.csv", "claims.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

@@ -1,0 +1,53 @@
+"""Every figure of the stored results: as it was when somebody looked at it, and legible.
+
+To renew after a wanted change, and to look at: `python -m tests.analysis.figures.golden`.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.figures import NothingToDrawError
+from tests.analysis.figures.golden import SUITES, drawings, names, stored
+from tests.analysis.figures.reading import Written, see
+
+TOLERANCE = 2.0
+"""Of the root mean square difference, of 255, in the block of BLOCK x BLOCK pixels that differs most."""
+
+BLOCK = 12
+"""Points: two or three markers."""
+
+
+def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """The largest of the blocks' root mean squares: a single moved marker counts as much on a large figure."""
+    squares = ((first.astype(float) - second.astype(float)) ** 2).mean(axis=2)
+    rows, columns = (size // BLOCK * BLOCK for size in squares.shape)
+    blocks = squares[:rows, :columns].reshape(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK)
+    return float(np.sqrt(blocks.mean(axis=(1, 3)).max()))
+
+
+@pytest.mark.parametrize(("suite", "name"), names())
+def test_looks_as_it_did_and_can_be_read(suite: str, name: str) -> None:
+    seen = see(drawings(suite)[name].draw())
+    golden = stored(suite, name)
+    assert seen.picture.shape == golden.shape
+    assert difference(seen.picture, golden) < TOLERANCE
+    assert [each for each in seen.written if each.size < 7] == []
+    assert [each for each in seen.written if outside(each, seen.width, seen.height)] == []
+    assert [pair for pair in combinations(seen.written, 2) if pair[0].overlaps(pair[1])] == []
+
+
+def outside(text: Written, width: float, height: float) -> bool:
+    return text.left < 0 or text.low < 0 or text.right > width or text.high > height
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_there_is_a_picture_of_every_figure(suite: str) -> None:
+    golden = {name for each, name in names() if each == suite}
+    missing = drawings(suite).keys() - golden
+    assert golden <= drawings(suite).keys()
+    for name in missing:
+        with pytest.raises(NothingToDrawError):
+            drawings(suite)[name].draw()
