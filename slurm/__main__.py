@@ -138,14 +138,10 @@ def retry(
     yes: Yes = False,
 ) -> None:
     """Submit again what failed, timed out or was stopped; each goes on from its last checkpoint."""
-    ledger = Ledger(results, known(name, SUITES, "suite"))
     made = []
-    with answered(), changing(ledger):
-        found = looked_up(ledger, known_runs(ledger), needs_queue=on_slurm(ledger))
+    with suite_to_change(name, results) as (ledger, found):
         chosen = [item for item in found.having(RETRIABLE) if not match or match.lower() in (item.cause or "").lower()]
-        if not chosen:
-            typer.echo(f"Nothing to retry{f' with {match!r} in its reason' if match else ''}: {show.sums(found)}")
-            return
+        some_or_exit(chosen, f"Nothing to retry{f' with {match!r} in its reason' if match else ''}", found)
         tell(chosen)
         confirm(f"Submit {count(len(chosen), 'run')} again?", yes)
         changed = read(profile) if profile else None
@@ -159,15 +155,10 @@ def retry(
 @app.command()
 def cancel(name: Name, results: Results = Path("results"), yes: Yes = False) -> None:
     """End this suite's jobs, and no others. What trains leaves a checkpoint; `launch` goes on from there."""
-    ledger = Ledger(results, known(name, SUITES, "suite"))
-    with answered(), changing(ledger):
-        found = looked_up(ledger, known_runs(ledger), needs_queue=on_slurm(ledger))
-        active = found.having(ACTIVE)
-        if not active:
-            typer.echo(f"Nothing to cancel: {show.sums(found)}")
-            return
-        running = len(found.having(("running",)))
-        confirm(f"Cancel {count(len(active), 'run')}, {running} of them running?", yes)
+    with suite_to_change(name, results) as (ledger, found):
+        active, running = found.having(ACTIVE), found.having(("running",))
+        some_or_exit(active, "Nothing to cancel", found)
+        confirm(f"Cancel {count(len(active), 'run')}, {len(running)} of them running?", yes)
         removing.cancel(ledger, active)
         typer.echo(f"{count(len(active), 'run')} cancelled.")
 
@@ -178,13 +169,9 @@ def clean(name: Name, results: Results = Path("results"), yes: Yes = False) -> N
 
     What is queued, running or done stays.
     """
-    ledger = Ledger(results, known(name, SUITES, "suite"))
-    with answered(), changing(ledger):
-        found = looked_up(ledger, known_runs(ledger), needs_queue=on_slurm(ledger))
+    with suite_to_change(name, results) as (ledger, found):
         leftovers = found.having(RETRIABLE)
-        if not leftovers:
-            typer.echo(f"Nothing to clean: {show.sums(found)}")
-            return
+        some_or_exit(leftovers, "Nothing to clean", found)
         tell(leftovers)
         confirm(f"Delete the checkpoints, logs and notes of {count(len(leftovers), 'run')}?", yes)
         removing.clean(ledger, found, leftovers)
@@ -278,6 +265,14 @@ def changing(ledger: Ledger, dry_run: bool = False) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def suite_to_change(name: str, results: Path) -> Iterator[tuple[Ledger, Overview]]:
+    """A suite that was submitted to, and how all its runs stand; nobody else changes it meanwhile."""
+    ledger = Ledger(results, known(name, SUITES, "suite"))
+    with answered(), changing(ledger):
+        yield ledger, looked_up(ledger, known_runs(ledger), needs_queue=on_slurm(ledger))
+
+
 def explain(found: Overview, planned: Plan, how: How) -> None:
     """What there is, and what is about to be submitted."""
     runs = planned.runs
@@ -290,9 +285,9 @@ def explain(found: Overview, planned: Plan, how: How) -> None:
     typer.echo(f"To submit: {sizes}, {hours:,.0f} GPU-hours" if runs else "To submit: nothing")
     if hours:
         typer.echo(f"({ASSUMPTION})")
-    if planned.left_out:
+    for limit, left_out in planned.left_out.items():
         typer.echo(
-            f"{count(planned.left_out, 'run')} left out: submit_limit is {how.profile.submit_limit}. "
+            f"{count(left_out, 'run')} left out: {limit.name} is {limit.most}. "
             "Launch again when jobs have ended, or --pack several runs into a job."
         )
 
@@ -320,6 +315,12 @@ def finish(ledger: Ledger, made: list[Submission], results: Path) -> None:
         option = "" if results == Path("results") else f" --results {results}"
         typer.echo(f"How they stand: python -m slurm status {ledger.suite}{option}")
     raise typer.Exit(1 if failures else 0)
+
+
+def some_or_exit(chosen: list[Standing], nothing: str, found: Overview) -> None:
+    if not chosen:
+        typer.echo(f"{nothing}: {show.sums(found)}")
+        raise typer.Exit
 
 
 def tell(chosen: list[Standing]) -> None:

@@ -8,17 +8,15 @@ from pathlib import Path
 
 from benchmarks.pool import default_workers
 from benchmarks.record import Run
-from slurm import queue
 from slurm.code import ROOT, Code, code_at, freeze
 from slurm.ledger import Cluster, Ledger, Submission
-from slurm.plan import Array, arrays_of, within
+from slurm.limits import Limit, limits_of_cluster, limits_of_profile, within
+from slurm.plan import Array, arrays_of
 from slurm.profile import Profile
 from slurm.queue import Entry
 from slurm.submit import process_name, script_of, to_slurm, to_this_machine
 
 UNLIMITED = 10**9
-SLURMS_OWN = 1001
-"""MaxArraySize of a cluster that does not say otherwise."""
 NO_ARRAYS = "MaxArraySize of this cluster is 0: it takes no arrays, so nothing can be submitted"
 
 
@@ -57,8 +55,8 @@ class Plan:
     """What would be submitted, and what would not."""
 
     arrays: list[Array]
-    left_out: int
-    """Runs that the submit limit has no room for."""
+    left_out: dict[Limit, int]
+    """Runs that a limit has no room for."""
 
     @property
     def runs(self) -> list[Run]:
@@ -68,18 +66,12 @@ class Plan:
 def plan(runs: Sequence[Run], how: How, entries: dict[str, Entry] | None) -> Plan:
     """Arrays within all limits. `entries` is the queue, None if it was not asked. Raises LimitError, QueueError."""
     if how.cluster != "slurm":
-        return Plan(arrays_of(runs, how.profile, pack=how.pack, max_array_size=UNLIMITED), 0)
-    cluster = SLURMS_OWN if entries is None else int(queue.configured("MaxArraySize") or SLURMS_OWN)
-    size = min(cluster, how.profile.max_array_size or cluster)
-    if size == 0:
+        return Plan(arrays_of(runs, how.profile, pack=how.pack, max_array_size=UNLIMITED), {})
+    limits = limits_of_profile(how.profile) if entries is None else limits_of_cluster(how.profile)
+    if limits.array_size == 0:
         raise LimitError(NO_ARRAYS)
-    arrays = arrays_of(runs, how.profile, pack=how.pack, max_array_size=size)
-    limit = how.profile.submit_limit
-    room = None
-    if limit is not None:
-        room = max(0, limit - sum(entry.waits or entry.works for entry in (entries or {}).values()))
-    kept = within(arrays, room)
-    return Plan(kept, len(runs) - sum(len(array.runs) for array in kept))
+    arrays = arrays_of(runs, how.profile, pack=how.pack, max_array_size=limits.array_size)
+    return Plan(*within(arrays, limits.of_jobs, (entries or {}).values()))
 
 
 def shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:

@@ -29,8 +29,9 @@ from slurm.code import Code
 from slurm.plan import Need
 
 Cluster = Literal["slurm", "local", "debug"]
-Outcome = Literal["running", "done", "stopped", "timed out", "failed", "forgotten"]
+Outcome = Literal["running", "stopping", "stopped", "done", "timed out", "failed", "forgotten"]
 
+AT_WORK: tuple[Outcome, ...] = ("running", "stopping")
 PADDED = 4096
 """Bytes of a note: where a disk is full, it can still be changed in place."""
 
@@ -94,7 +95,7 @@ class Note:
     cause: str | None = None
     """Why it stopped or failed, in one line."""
     requeued: bool = False
-    """Whether it asked to be started again."""
+    """Whether it is to start again, by its job's wish or by Slurm's."""
     code: Code | None = None
 
 
@@ -182,8 +183,12 @@ class Ledger:
         except FileNotFoundError:
             return None
 
-    def cancel(self, submission: Submission) -> None:
-        write_atomically(self.path(submission, ".cancelled"), b"")
+    def set_cancelled(self, submission: Submission, is_cancelled: bool = True) -> None:
+        path = self.path(submission, ".cancelled")
+        if is_cancelled:
+            write_atomically(path, b"")
+        else:
+            path.unlink(missing_ok=True)
 
     def is_cancelled(self, submission: Submission) -> bool:
         return self.path(submission, ".cancelled").exists()

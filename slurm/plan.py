@@ -132,19 +132,6 @@ def arrays_of(runs: Iterable[Run], profile: Profile, *, pack: int = 1, max_array
     ]
 
 
-def within(arrays: Sequence[Array], room: int | None) -> list[Array]:
-    """The first `room` jobs of the arrays, the last array cut where it would be more; all if None."""
-    if room is None:
-        return list(arrays)
-    kept = []
-    for array in arrays:
-        tasks = array.tasks[:room]
-        room -= len(tasks)
-        if tasks:
-            kept.append(Array(array.need, tasks))
-    return kept
-
-
 def chunks(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     """Lists of `size` items, in order; the last may be shorter."""
     iterator = iter(items)

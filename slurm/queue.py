@@ -21,6 +21,10 @@ class QueueError(Exception):
     """Slurm's commands do not answer; the message has their words."""
 
 
+class NoAnswerError(QueueError):
+    """The controller is away, or too busy."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One job as the queue has it; `id` is `123_4` for a task of an array."""
@@ -30,6 +34,8 @@ class Entry:
     reason: str
     node: str
     name: str
+    account: str = ""
+    qos: str = ""
 
     @property
     def waits(self) -> bool:
@@ -47,27 +53,27 @@ def is_there() -> bool:
 def queue() -> dict[str, Entry]:
     """This user's jobs by id, with those that ended in the last minutes. Raises QueueError."""
     # -r: one line for each task of an array.
-    output = _asked("squeue", "-r", "-h", "-a", f"--user={getuser()}", "--states=all", "--format=%i|%T|%r|%N|%j")
+    output = asked("squeue", "-r", "-h", "-a", f"--user={getuser()}", "--states=all", "--format=%i|%T|%r|%N|%a|%q|%j")
     return {entry.id: entry for entry in entries(output)}
 
 
 def entries(output: str) -> Iterator[Entry]:
     for line in output.splitlines():
-        parts = line.strip().split("|", 4)
-        if len(parts) == 5:
-            yield Entry(*parts)
+        parts = line.strip().split("|", 6)
+        if len(parts) == 7:
+            id_, state, reason, node, account, qos, name = parts
+            yield Entry(id_, state, reason, node, name, account, qos)
 
 
-def configured(name: str) -> str | None:
-    """A value of the cluster's configuration, as MaxArraySize. Raises QueueError."""
-    match = re.search(rf"^{name}\s*=\s*(\S+)", _asked("scontrol", "show", "config"), re.MULTILINE)
-    return match[1] if match else None
+def configuration() -> dict[str, str]:
+    """The cluster's, by the names that it uses, as MaxArraySize. Raises QueueError."""
+    return dict(re.findall(r"^(\w+)\s*=\s*(\S+)", asked("scontrol", "show", "config"), re.MULTILINE))
 
 
 def state_of(job: str) -> str | None:
     """Of a job of any user, also one that is ending; None if Slurm does not know it. Raises QueueError."""
     try:
-        output = _asked("squeue", "-h", "-a", "--states=all", f"--jobs={job}", "--format=%T")
+        output = asked("squeue", "-h", "-a", "--states=all", f"--jobs={job}", "--format=%T")
     except QueueError as error:
         if "Invalid job id" in str(error):
             return None
@@ -75,12 +81,25 @@ def state_of(job: str) -> str | None:
     return output.split()[0] if output.split() else None
 
 
+def is_ending(job: str) -> bool:
+    """Whether Slurm ends a job, and not for its time limit: it was cancelled, or gives way. Raises QueueError."""
+    output = asked("squeue", "-h", "-a", "--states=all", f"--jobs={job}", "--format=%T|%r").strip()
+    state, _, reason = output.partition("|")
+    return state in ("COMPLETING", "CANCELLED") and reason != "TimeLimit"
+
+
 def end_of(job: str) -> float | None:
     """When Slurm ends a running job: limits are moved while jobs run. None if it does not say. Raises QueueError."""
     try:
-        return datetime.fromisoformat(_asked("squeue", "-h", "-a", f"--jobs={job}", "--format=%e").strip()).timestamp()
+        return datetime.fromisoformat(asked("squeue", "-h", "-a", f"--jobs={job}", "--format=%e").strip()).timestamp()
     except ValueError:
         return None
+
+
+def restarts_of(job: str) -> int:
+    """How often Slurm has started a job again, or is about to. Raises QueueError."""
+    match = re.search(r"\bRestarts=(\d+)", asked("scontrol", "show", "job", "--oneliner", job))
+    return int(match[1]) if match else 0
 
 
 def ended_as(jobs: Iterable[str]) -> dict[str, str]:
@@ -99,7 +118,7 @@ def ended_as(jobs: Iterable[str]) -> dict[str, str]:
 
 def requeue(job: str) -> None:
     """Put a running job back into the queue, which ends it here. Raises QueueError."""
-    _asked("scontrol", "requeue", job)
+    asked("scontrol", "requeue", job)
 
 
 def cancel(jobs: Sequence[str]) -> None:
@@ -128,17 +147,18 @@ def clashes(name: str) -> bool:
     return name.startswith(prefixes) and name not in ("SLURM_CONF", "SLURM_CLUSTERS")
 
 
-def _asked(*command: str) -> str:
+def asked(*command: str) -> str:
+    """The output of one of Slurm's commands. Raises NoAnswerError, after some tries, or QueueError."""
     for attempt in range(TRIES):
         done = _run(command)
         if done.returncode == 0:
             return done.stdout
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         if not re.search(r"contact|connect|timed out|temporar", said, re.IGNORECASE):
-            break
+            raise QueueError(f"{command[0]}: {said}")
         if attempt < TRIES - 1:
             time.sleep(BETWEEN_TRIES)
-    raise QueueError(f"{command[0]}: {said}")
+    raise NoAnswerError(f"{command[0]}: {said}")
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":

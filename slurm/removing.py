@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from slurm import queue
 from slurm.ledger import Ledger, Submission, checkpoint_folder
+from slurm.queue import QueueError
 from slurm.state import ACTIVE, Overview, Standing
 from slurm.submit import is_alive
 from slurm.work import is_alive_pid
@@ -21,9 +22,14 @@ def cancel(ledger: Ledger, active: Sequence[Standing]) -> None:
     """
     submissions = {item.submission.id: item.submission for item in active if item.submission}
     for submission in submissions.values():
-        ledger.cancel(submission)
+        ledger.set_cancelled(submission)
     arrays = [ledger.job(item) for item in submissions.values() if item.cluster == "slurm"]
-    queue.cancel([job for job in arrays if job is not None])
+    try:
+        queue.cancel([job for job in arrays if job is not None])
+    except QueueError:
+        for submission in submissions.values():
+            ledger.set_cancelled(submission, False)
+        raise
     for submission in submissions.values():
         if submission.cluster != "slurm":
             _end_here(ledger, submission, [item for item in active if item.submission is submission])

@@ -3,7 +3,6 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +226,3 @@ def stdout() -> Console:
     """As wide as the terminal; piped, as wide as most are, unless COLUMNS says so."""
     console = Console(highlight=False)
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=PIPED_WIDTH)
-
-
-def names_of(runs: Iterable[Standing]) -> str:
-    return ", ".join(str(item.run) for item in runs)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from benchmarks.record import Run
 from slurm import queue as slurm_queue
-from slurm.ledger import Beat, Ledger, Note, Submission, checkpoint_step
+from slurm.ledger import AT_WORK, Beat, Ledger, Note, Submission, checkpoint_step
 from slurm.queue import Entry, QueueError
 from slurm.submit import is_alive
 from slurm.work import CANCELLED, LIMIT, is_alive_pid
@@ -139,8 +139,8 @@ class _Asking:
             state: State = "queued" if found.note is None else "requeued"
             return replace(found, state=state, cause=found.cause or entry.reason, node=None)
         found = replace(found, node=entry.node or found.node)
-        if found.note is not None and found.note.outcome == "stopped" and found.note.requeued:
-            return replace(found, state="requeued")
+        if found.note is not None and found.note.outcome == "stopped":
+            return replace(found, state="requeued" if found.note.requeued else "stopped")
         return self._running(found)
 
     def _running(self, found: Standing) -> Standing:
@@ -151,29 +151,31 @@ class _Asking:
     def _here(self, found: Standing) -> Standing:
         """On this machine, or on that of the process that makes the runs."""
         assert self.job is not None
-        if found.note is not None and found.note.outcome == "running" and is_alive_pid(found.note):
+        if found.note is not None and found.note.outcome in AT_WORK and is_alive_pid(found.note):
             return self._running(found)
         if found.note is None and is_alive(self.job):
             return replace(found, state="queued", cause="waits for its turn")
         return self._gone(found, None)
 
     def _as_told(self, found: Standing) -> Standing:
+        """While nobody knows the queue: what is not known to be over goes on."""
+        if found.note is not None and found.note.outcome in AT_WORK:
+            return self._running(found)
+        if self.ledger.is_cancelled(self.submission):
+            return replace(found, state="stopped", cause=CANCELLED)
         if found.note is None:
             return replace(found, state="queued")
-        if found.note.outcome == "running":
-            return self._running(found)
-        # Where Slurm ended it, it is more likely to start again than not.
-        return replace(found, state="stopped" if found.note.cause == CANCELLED else "requeued")
+        return replace(found, state="requeued" if found.note.requeued else "stopped")
 
     def _gone(self, found: Standing, entry: Entry | None) -> Standing:
         """Its job is no longer in the queue, and the run has no record."""
         if self.ledger.is_cancelled(self.submission):
             return replace(found, state="stopped", cause=CANCELLED)
-        if found.note is not None and found.note.outcome == "stopped":
-            return replace(found, state="timed out" if found.note.cause == LIMIT else "stopped")
         ended = entry.state if entry is not None else None
         if ended == "CANCELLED":
             return replace(found, state="stopped", cause="its job was cancelled")
+        if found.note is not None and found.note.outcome in ("stopping", "stopped"):
+            return replace(found, state="timed out" if found.note.cause == LIMIT else "stopped")
         printed = self.ledger.jobs / f"{found.job}_0_log.out"
         if found.note is None and not printed.exists() and ended is None:
             return replace(found, state="stopped", cause="its job is gone, and never began")

@@ -9,8 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -34,6 +32,12 @@ never their values; tokens and keys are not among them, and a profile's `export`
 
 class SubmissionError(Exception):
     """sbatch did not take an array; the message has its words."""
+
+
+LATER = (
+    ". What was submitted before stays: launch again when jobs have ended, --pack several runs into a job, or set "
+    "submit_limit in the profile"
+)
 
 
 class _Arrays(submitit.SlurmExecutor):
@@ -122,11 +126,20 @@ def to_slurm(ledger: Ledger, submission: Submission, profile: Profile) -> None:
         with outside_of_allocations():
             job = _arrays(ledger, submission, profile).submit_command(command_of(ledger, submission))
     except (FailedJobError, FailedSubmissionError, OSError) as error:
-        if not isinstance(error, FailedSubmissionError):
-            ledger.drop(submission)
         said = re.sub(r"\s*sbatch: (error: )?", " ", str(error)).strip()
-        raise SubmissionError(f"sbatch: {said}") from error
+        if isinstance(error, FailedSubmissionError) or "timed out" in said:
+            # It may be in the queue: `settle` finds out.
+            raise SubmissionError(f"sbatch: {said}. `launch` finds out whether the array was taken") from error
+        ledger.drop(submission)
+        raise SubmissionError(f"sbatch: {said}{advice(said)}") from error
     ledger.set_job(submission, job)
+
+
+def advice(said: str) -> str:
+    """What to do about limits, which may be of many kinds, and of others' jobs too."""
+    if "temporarily unavailable" in said or "queue full" in said:
+        return " (MaxJobCount of the cluster is reached)" + LATER
+    return LATER if re.search(r"Submit\w*Limit|job submit limit", said) else ""
 
 
 def to_this_machine(ledger: Ledger, submission: Submission, jobs: int) -> None:
@@ -175,11 +188,3 @@ def settle(ledger: Ledger, entries: dict[str, Entry]) -> None:
             ledger.set_job(submission, notes[0].job.partition("_")[0])
         else:
             ledger.drop(submission)
-
-
-def now() -> float:
-    return time.time()
-
-
-def folder_of_code(ledger: Ledger, id_: str) -> Path:
-    return ledger.folder / "code" / id_

@@ -25,8 +25,8 @@ from benchmarks.record import Run
 from benchmarks.stopping import STOPPED
 from slurm import queue
 from slurm.code import ROOT, Code, code_at, digest_of
-from slurm.ledger import Ledger, Note, Submission, checkpoint_step, read_submission
-from slurm.queue import QueueError
+from slurm.ledger import AT_WORK, Ledger, Note, Submission, checkpoint_step, read_submission
+from slurm.queue import NoAnswerError, QueueError
 from slurm.submit import is_alive, process_name
 
 TICK_SECONDS = 0.2
@@ -35,6 +35,7 @@ END_TICKS = 10
 KILL_WAIT = 20.0
 """Seconds between Slurm's SIGTERM and its SIGKILL, of which 30 are usual, less some to write things down."""
 EARLY_SECONDS = 120.0
+AGAIN_SECONDS = 2.0
 LAST_SECONDS = 2.0
 STALE_SECONDS = 600.0
 LIMIT = "time limit"
@@ -113,7 +114,8 @@ class Work:
         self.stopping: str | None = None
         self.kill_at = 0.0
         self.failed = False
-        self.to_requeue: list[Child] = []
+        self.waiting: list[Child] = []
+        """Those that are to start again."""
 
     def run(self) -> int:
         """Until all runs have ended; the exit code of the job."""
@@ -131,8 +133,8 @@ class Work:
         except Exception as error:
             self.give_up(children, error)
             raise
-        if self.to_requeue:
-            self.requeue()
+        if self.waiting:
+            self.start_again()
         return 1 if self.failed else STOPPED if stopped else 0
 
     def begun(self, run: Run, position: int) -> Child | None:
@@ -210,7 +212,7 @@ class Work:
             return None
         if last.submission == self.submission.id and last.outcome in ("failed", "timed out"):
             return f"{last.outcome} before ({last.cause}); `python -m slurm retry {run.suite}` tries again"
-        if last.outcome == "running" and last.job != self.job.id and lives(last, self.ledger, run):
+        if last.outcome in AT_WORK and last.job != self.job.id and lives(last, self.ledger, run):
             return f"job {last.job} is at work on it"
         return None
 
@@ -291,7 +293,7 @@ class Work:
         for child in children:
             # Written down before it happens: there may be no time after.
             step = checkpoint_step(child.run, self.ledger.results)
-            self.tell(child, replace(child.note, outcome="stopped", step=step, cause=self.stopping))
+            self.tell(child, replace(child.note, outcome="stopping", step=step, cause=self.stopping))
             # torchrun passes only SIGTERM on.
             by_torchrun = not self.job.is_slurm and self.submission.need.processes > 1
             child.process.send_signal(signal.SIGTERM if by_torchrun else signal.SIGUSR1)
@@ -302,12 +304,12 @@ class Work:
         """Find out how a run ended, and write it down."""
         code = child.process.wait()
         child.log.close()
-        note = self.judged(child, code)
+        child.note = note = self.judged(child, code)
         self.tell(child, note)
         say(f"{child.run}: {note.outcome}" + (f": {note.cause}" if note.outcome != "done" else ""))
         self.failed |= note.outcome in ("failed", "timed out")
         if note.requeued:
-            self.to_requeue.append(child)
+            self.waiting.append(child)
         else:
             child.lock.release()
         return note.outcome
@@ -344,8 +346,7 @@ class Work:
             return replace(
                 note, outcome="timed out", cause=f"reached its time limit {timeouts} times, at step {step:,}"
             )
-        # At SIGTERM Slurm itself decides: it starts a preempted job again, and ends a cancelled one.
-        return replace(note, requeued=self.job.is_slurm and (cause == LIMIT or self.asked.by != "SIGTERM"))
+        return replace(note, requeued=self.job.is_slurm)
 
     def is_stuck(self, run: Run, last_step: int | None, step: int, note: Note) -> bool:
         """Whether a start brought nothing; one that was interrupted before it began to train is not to blame."""
@@ -363,23 +364,35 @@ class Work:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return f"its process ended {how}" + (f": {lines[-1][:300]}" if lines else "")
 
-    def requeue(self) -> None:
-        """Put the job back into the queue. Where that fails, `retry` submits its runs again."""
+    def start_again(self) -> None:
+        """See to it that the job starts again. Where it does not, `launch` submits its runs again."""
+        again, why = False, ""
         try:
-            state = queue.state_of(self.job.id)
-            if state == "CANCELLED":
-                raise QueueError("the job was cancelled")
-            say("back into the queue")
-            queue.requeue(self.job.id)
+            again = self.is_requeued()
         except QueueError as error:
-            for child in self.to_requeue:
-                note = self.ledger.note(child.run)
-                assert note is not None
-                self.tell(child, replace(note, requeued=False, cause=f"{note.cause}; not requeued: {error}"))
-            self.failed = True
-        finally:
-            for child in self.to_requeue:
-                child.lock.release()
+            why, self.failed = f"; not requeued: {error}", True
+        for child in self.waiting:
+            if not again:
+                self.tell(child, replace(child.note, requeued=False, cause=f"{child.note.cause}{why}"))
+            child.lock.release()
+
+    def is_requeued(self) -> bool:
+        """Ask Slurm for another start; where Slurm ends the job, it alone decides: find out how.
+
+        As long as nobody answers, ask again: nobody ends the job before its limit then. Raises QueueError.
+        """
+        while True:
+            try:
+                if queue.is_ending(self.job.id):
+                    # Slurm counts a start that is to come.
+                    return queue.restarts_of(self.job.id) > self.job.restarts
+                say("back into the queue")
+                queue.requeue(self.job.id)
+                return True
+            except NoAnswerError:
+                if self.ends is None or time.time() >= self.ends:
+                    raise
+                time.sleep(AGAIN_SECONDS)
 
     def tell(self, child: Child, note: Note) -> None:
         try:
