@@ -99,7 +99,7 @@ def _published_beside(sheet: Sheet) -> list[Sheet]:
 
 def _draw_row(axes: Sequence[Axes], sheet: Sheet) -> None:
     split = split_of(sheet)
-    names = (f"mean of {len(split.along)} domains", *split.against)
+    names = (f"average of {len(split.along)}", *split.against)
     scores = compared(sheet)
     for panel, name, domains in zip(axes, names, (split.along, *((each,) for each in split.against)), strict=True):
         x, y = scores[sheet.train_domain], scores[list(domains)].mean(axis="columns")

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, legend_below, panels
+from analysis.figures.layout import Margins, heading, legend_below, panels, scale_losses
 from analysis.figures.material import Material
 from analysis.figures.slices import Losses, Slice, slices
 from analysis.figures.style import MUTED, SMALL, MethodStyle, method_handles, styled, styles_of
 from analysis.statistics import t_interval
-
-WIDE = 8
-"""From the lowest to the highest loss, as a ratio."""
 
 
 @styled
@@ -36,22 +32,11 @@ def draw_interpolation(material: Material) -> Figure:
     for panel in (left, right):
         _draw_points(panel, found)
         panel.set_xlabel("from θ₀ (0) to the solution (1)")
-    _scale(left, [losses for each in found for losses in (each.inside, each.outside)])
+    scale_losses(left, *(losses for each in found for losses in (each.inside, each.outside)))
     left.set_ylabel("loss, nats (lower is better)")
     right.tick_params(labelleft=False)
     legend_below(figure, method_handles(styles, line=True), columns=6)
     return figure
-
-
-def _scale(panel: Axes, losses: Sequence[Losses]) -> None:
-    """Logarithmic where the losses' ratio is large: the solutions would lie on one line beside the walls."""
-    low, high = np.nanmin(losses), np.nanmax(losses)
-    if high > WIDE * low > 0:
-        panel.set_yscale("log")
-        panel.set_ylim(0.85 * low, 1.15 * high)
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        panel.yaxis.set_minor_locator(NullLocator())
 
 
 def _axis(own: Sequence[Slice]) -> Losses:

@@ -7,8 +7,13 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
 
-from analysis.figures.style import WIDTH
+from analysis.figures.style import WIDTH, short
+
+WIDE = 5
+"""From the lowest to the highest loss, as a ratio."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,14 @@ def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> Non
     """A legend at the figure's foot, in rows as equal as can be."""
     rows = -(-len(handles) // columns)
     figure.legend(handles=list(handles), loc="lower center", ncols=-(-len(handles) // rows))
+
+
+def scale_losses(axes: Axes, *losses: NDArray[np.float64]) -> None:
+    """A vertical axis for all of them: logarithmic if their ratio is large, or walls would flatten the valleys."""
+    low, high = min(map(np.nanmin, losses)), max(map(np.nanmax, losses))
+    if high > WIDE * low > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(0.85 * low, 1.15 * high)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(short)
+        axes.yaxis.set_minor_locator(NullLocator())

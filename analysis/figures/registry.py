@@ -130,7 +130,7 @@ _KINDS = (
     Kind(
         "convergence",
         "The training loss of each method, median and range over seeds, over the median of its baseline; every point "
-        "is a mean over neighbouring steps.",
+        "is a mean over neighbouring steps. TRAM-Fisher's is the loss at noised inputs: it has no other.",
         "curves",
         draw_convergence,
     ),

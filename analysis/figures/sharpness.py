@@ -95,7 +95,7 @@ def _draw_panel(panel: Axes, methods: Mapping[str, Sharpness]) -> None:
         )
     panel.axline((0, 0), slope=1, color=PALE, linewidth=0.7, linestyle="--", zorder=0)
     for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(short)
 
 

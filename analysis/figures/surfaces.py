@@ -155,8 +155,8 @@ def _mark(name: str) -> dict[str, Any]:
         "color": style.color,
         "markerfacecolor": style.face,
         "linestyle": "none",
-        "markersize": 5.5,
-        "path_effects": [withStroke(linewidth=2.2, foreground="white")],
+        "markersize": 4.5,
+        "path_effects": [withStroke(linewidth=2, foreground="white")],
     }
 
 
@@ -175,7 +175,9 @@ def _color_bar(figure: Figure, scale: Scale) -> None:
     place = figure.add_axes((0.56, 0.36 / tall, 0.41, 0.1 / tall))
     bar = figure.colorbar(ScalarMappable(scale.norm, COLORS), cax=place, orientation="horizontal")
     bar.set_label("loss, nats: lower is better", labelpad=1)
-    bar.ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bar.ax.xaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5) if scale.high > 4 * scale.low else (1, 1.5, 2, 3, 4, 5, 7))
+    )
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.outline.set_visible(False)

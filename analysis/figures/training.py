@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import NullLocator
 
 from analysis.figures.curves import Band, band, smoothed
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels
+from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels, scale_losses
 from analysis.figures.material import Material
 from analysis.figures.style import INK, PALE, short, styled, styles_of
 
@@ -60,10 +60,7 @@ def draw_convergence(material: Material) -> Figure:
             panel.plot(baseline.step, baseline.median, color=PALE, linewidth=0.9)
         if own is not None:
             _draw_band(panel, own, style.color)
-    axes[0].set_yscale("log")
-    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes[0].yaxis.set_minor_locator(NullLocator())
+    scale_losses(axes[0], *(curve["loss"] for found in curves.values() for curve in found if "loss" in curve))
     for left in axes[::COLUMNS]:
         left.set_ylabel("loss, nats")
     handles = [

@@ -19,6 +19,8 @@ from analysis.tables import all_tables
 from benchmarks.record import write_atomically
 
 PAGE = "index.html"
+OF_THE_PAPER = "table_"
+"""How the names of the paper's tables begin: they come first."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ def write_report(results: Results, folder: Path, output: Path, benchmarks: Itera
     benchmarks = tuple(benchmarks)
     failures = read_failures(folder)
     judged = judge(results, benchmarks)
+    tables = all_tables(results, aggregate(results, benchmarks), benchmarks, failures)
     pictures, not_drawn = draw_all(gather(results, folder, benchmarks), output / "figures")
     report = Report(
         results=results,
         groups=grouped(results, benchmarks, failures),
         judged=judged,
-        tables=all_tables(results, aggregate(results, benchmarks), benchmarks, failures),
+        tables=tuple(sorted(tables, key=lambda table: not table.name.startswith(OF_THE_PAPER))),
         pictures=pictures,
         not_drawn=not_drawn,
     )

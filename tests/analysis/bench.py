@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from math import log
 from pathlib import Path
 
@@ -53,35 +54,49 @@ def write_results(folder: Path, seeds: int) -> Path:
     return suite
 
 
-def seconds(command: str, results: Path, output: Path) -> float:
-    """Wall clock of one command as it is typed, interpreter and imports included."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Taken:
+    """Seconds by the wall clock, and of all processors: on a busy machine the second tells more."""
+
+    wall: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} ({self.processor:.1f})"
+
+
+def taken(command: str, results: Path, output: Path) -> Taken:
+    """By one command as it is typed, interpreter and imports included."""
+    before, started = os.times(), time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "analysis", command, "--results", str(results), "--output", str(output)],
         check=True,
         stdout=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    return time.perf_counter() - started
+    wall, after = time.perf_counter() - started, os.times()
+    children = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    return Taken(wall, children)
+
+
+def growth(first: Taken, last: Taken, ratio: float) -> str:
+    """The power of the number of records that the processors' time grows with: 1 is linear."""
+    return f"{log(last.processor / first.processor) / log(ratio):.2f}"
 
 
 def main() -> None:
-    shown = Table("records", *(f"{command}, s" for command in COMMANDS), title="Whole commands, wall clock")
-    measured: dict[str, list[tuple[int, float]]] = {command: [] for command in COMMANDS}
+    shown = Table("records", *COMMANDS, title="Seconds by the wall clock (of all processors)")
+    rows: list[tuple[int, list[Taken]]] = []
     with tempfile.TemporaryDirectory() as folder:
         for count in SEEDS:
             place = Path(folder) / str(count)
             results = write_results(place / "results", count)
             records = len(list(results.glob("*/*/seed-*.json")))
-            for command in COMMANDS:
-                measured[command].append((records, seconds(command, results, place / "output")))
-            shown.add_row(f"{records:,}", *(f"{measured[command][-1][1]:.2f}" for command in COMMANDS))
-    growth = []
-    for command in COMMANDS:
-        (few, first), *_, (many, last) = measured[command]
-        growth.append(f"{log(last / first) / log(many / few):.2f}")
+            rows.append((records, [taken(command, results, place / "output") for command in COMMANDS]))
+            shown.add_row(f"{records:,}", *map(str, rows[-1][1]))
+    (few, first), *_, (many, last) = rows
     shown.add_section()
-    shown.add_row("growth: time ~ records^", *growth)
+    shown.add_row("time ~ records^", *(growth(*pair, many / few) for pair in zip(first, last, strict=True)))
     Console().print(shown)
 
 

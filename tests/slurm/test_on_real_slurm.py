@@ -57,7 +57,7 @@ def test_a_miniature_sweep(slurm_cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_ten_thousand_runs(sweep: Sweep) -> None:
-    """Launched, looked at and cancelled; on a quiet machine in 6, 2 and 5 seconds."""
+    """Launched in under 30 seconds, looked at and cancelled; starting Python is part of every time."""
     wanted = runs("tiny-points", ("SGD", "SAM", "TRAM-x", "TRAM-prev"), range(2500))
     words = ["launch", SUITE, "--benchmarks", "tiny-points", "--seeds", "0:2500"]
 
@@ -76,7 +76,7 @@ def test_ten_thousand_runs(sweep: Sweep) -> None:
         status = sweep.status()
         assert all(status[run]["state"] == "stopped" for run in wanted)
     print(f"launch {launched:.1f} s, status {looked:.1f} s")
-    # On a quiet machine it is a fifth of that.
+    # Two seconds are meant, for a machine that does nothing else.
     assert launched < 30
     assert looked < 10
 

@@ -868,6 +868,22 @@ def train_without_momentum(problem: Problem, tram: TRAM, batches: list[Batch]) -
                 param.grad = None
 
 
+def test_a_state_before_the_first_step_is_whole_and_keeps_nothing() -> None:
+    """What loads in place needs all entries; theta_0 is what the first step finds, not what a state was asked at."""
+    problem = classification()
+    tram = TRAM(problem.model, "TRAM-pre")
+    fresh = tram.state_dict()
+    with torch.no_grad():
+        problem.model.head.weight.add_(1.0)  # type: ignore[union-attr, operator]
+    tram.backward(problem.forward, problem.batches[0])
+    assert fresh.keys() == tram.state_dict().keys()
+    assert tram.distance == 0
+    assert tram.degenerate_steps == 1
+    other = TRAM(classification().model, "TRAM-pre")
+    other.load_state_dict(tram.state_dict())
+    assert other.degenerate_steps == 1
+
+
 def test_the_state_of_another_method_or_model_is_refused() -> None:
     problem = classification()
     tram = make(problem, "TRAM-pre")

@@ -89,6 +89,8 @@ def test_gaps_and_too_few_methods() -> None:
     few = evidence(rising, Trend(1, "ZS Avg", 0.01), METHODS[:5])
     assert few.gaps == METHODS[5:]
     assert few.runs == 5
+    assert few.sufficient == (False, False)
+    assert evidence(rising, Trend(1, "ZS Avg", 0.01)).sufficient == (True, True)
     none = evidence(rising, Trend(1, "ZS Avg", 0.01), METHODS[:3])
     assert none.finding is None
     assert none.sufficient == (False, False)

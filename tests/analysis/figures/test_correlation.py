@@ -45,7 +45,7 @@ def test_correlations_are_those_of_the_papers_table_9(name: str, label: str, wit
 def test_points_are_the_tables_numbers() -> None:
     figure = draw_correlation(material("published").of("m2d2-s2orc"))
     rows = table("table_11_m2d2_s2orc", "method")
-    drawn = points(panel(figure, "mean of 8 domains"))
+    drawn = points(panel(figure, "average of 8"))
     assert drawn.keys() == {*PRIOR, *TRAM}
     for method, place in drawn.items():
         mean = sum(float(rows[method][domain]) for domain in STEM) / 8
@@ -105,6 +105,6 @@ def test_a_group_of_two_has_no_line_and_says_so(tmp_path: Path) -> None:
 
     folder = write_tree(tmp_path, {"mini-xnli": methods}, (0, 1), score)
     figure = draw_correlation(gather(load(folder), folder).of("mini-xnli"))
-    legend = panel(figure, "mean of 14 domains").get_legend()
+    legend = panel(figure, "average of 14").get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()][1] == "TRAM: no line, n = 2"

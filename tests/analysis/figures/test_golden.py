@@ -3,14 +3,16 @@
 To renew after a wanted change, and to look at: `python -m tests.analysis.figures.golden`.
 """
 
+from io import BytesIO
 from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from analysis.figures import NothingToDrawError
-from tests.analysis.figures.golden import SUITES, drawings, names, stored
+from analysis.figures import NothingToDrawError, encode
+from tests.analysis.figures.golden import DOCS, SUITES, drawings, names, shown_in_docs, stored
 from tests.analysis.figures.reading import Written, see
 
 TOLERANCE = 2.0
@@ -51,3 +53,11 @@ def test_there_is_a_picture_of_every_figure(suite: str) -> None:
     for name in missing:
         with pytest.raises(NothingToDrawError):
             drawings(suite)[name].draw()
+
+
+@pytest.mark.parametrize(("suite", "name"), shown_in_docs())
+def test_docs_show_what_is_drawn(suite: str, name: str) -> None:
+    shown = imread(DOCS / f"{suite}_{name}.png")
+    drawn = imread(BytesIO(encode(drawings(suite)[name].draw(), "png")))
+    assert shown.shape == drawn.shape
+    assert np.abs(shown - drawn).max() < 0.01

@@ -22,7 +22,7 @@ def test_there_is_one_figure_for_each_benchmark_or_one_for_all(suite: Path) -> N
 def test_what_no_benchmark_has_is_told_once(suite: Path) -> None:
     (drawing,) = figures_of(gather(load(suite), suite), ["surface-plane"])
     assert drawing.name == "surface-plane"
-    with pytest.raises(NothingToDrawError, match="^no record of the probe surface-plane$"):
+    with pytest.raises(NothingToDrawError, match=r"^no record of the probe surface-plane$"):
         drawing.draw()
 
 

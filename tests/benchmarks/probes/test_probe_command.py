@@ -62,7 +62,7 @@ def finished(python_with_tiny_rows: dict[str, str], tiny: None, monkeypatch: pyt
 
 
 def same_bits(record: ProbeRecord) -> dict[str, Any]:
-    return record.model_dump(exclude={"seconds", "peak_memory_bytes"})
+    return record.model_dump(exclude={"seconds", "peak_memory_bytes", "environment"})
 
 
 @pytest.mark.usefixtures("tiny")
