@@ -14,7 +14,7 @@ ON_SLURM   := tests/slurm/test_cluster.py tests/slurm/test_on_real_slurm.py test
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures report readme test lint format lock test-oldest test-slurm slurm-install slurm-up slurm-down bench-analysis clean
+.PHONY: help reproduce tables figures report readme test conformance lint format lock test-slurm test-oldest slurm-install slurm-up slurm-down bench-analysis clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

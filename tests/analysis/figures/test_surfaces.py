@@ -1,5 +1,6 @@
 """Surfaces: what is drawn where, on one scale, against paraboloids whose every height is known."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from analysis.sheets import sheets_of
 from benchmarks.probes.record import ProbeRecord
 from tests.analysis.figures.artists import bars, line_in, panel, points
 from tests.analysis.figures.golden import material as of_results
-from tests.analysis.figures.reading import DPI, see
+from tests.analysis.figures.reading import see
 from tests.analysis.synthetic import write_tree
 from tests.analysis.synthetic_probes import AXIS, LINE, flatness, height, probe_record, probe_records
 
@@ -55,11 +56,21 @@ def scale_of_seed_0() -> tuple[float, float]:
     return min(lowest), CEILING * max(lowest)
 
 
-def color_at(figure: Figure, index: int, across: float, along: float) -> NDArray[np.float64]:
-    """What is seen at that place of the panel."""
-    picture = see(figure).picture
-    x, y = figure.get_axes()[index].transData.transform((across, along)) * DPI / figure.dpi
-    return picture[picture.shape[0] - 1 - int(y), int(x)] / 255
+@dataclass(frozen=True)
+class View:
+    """A figure, drawn once."""
+
+    figure: Figure
+    picture: NDArray[np.uint8]
+
+    def color(self, index: int, across: float, along: float) -> NDArray[np.float64]:
+        """What is seen at that place of the panel."""
+        x, y = self.figure.get_axes()[index].transData.transform((across, along))
+        return self.picture[self.picture.shape[0] - 1 - int(y), int(x)] / 255
+
+
+def view(figure: Figure) -> View:
+    return View(figure, see(figure).picture)
 
 
 def test_losses_are_by_place_in_and_out_of_domain(probed: Material) -> None:
@@ -78,7 +89,7 @@ def test_contours_have_the_losses_colour_where_the_loss_is(probed: Material) -> 
     for axes in figure.get_axes():
         for lines in axes.collections[1:]:  # white
             lines.remove()
-    scale = LogNorm(*scale_of_seed_0())
+    scale, drawn = LogNorm(*scale_of_seed_0()), view(figure)
     for index, (method, loss) in enumerate(
         (name, each)
         for name in METHODS
@@ -86,7 +97,7 @@ def test_contours_have_the_losses_colour_where_the_loss_is(probed: Material) -> 
     ):
         for place in ((0.5, 0.25), (-0.75, 0.75), (0.75, -0.5), (-0.25, -1 + 0.05)):
             expected = np.array(colormaps["viridis"](scale(loss(method, *place)))[:3])
-            seen = color_at(figure, index, *place)
+            seen = drawn.color(index, *place)
             assert np.abs(seen - expected).max() < 0.1, (method, index, place)
 
 
@@ -102,7 +113,7 @@ def test_walls_far_beyond_every_valley_have_one_colour(probed: Material, tmp_pat
     scale = figure.get_axes()[-1].get_xlim()
     (each,) = slices(material(tmp_path / "steep", (record.model_copy(update={"surface": steep}),)), "surface-random")
     assert scale == pytest.approx((each.inside.min(), CEILING * each.outside.min()))
-    assert color_at(figure, 0, 0.95, 0.95) == pytest.approx(np.array(colormaps["viridis"](1.0)[:3]), abs=0.06)
+    assert view(figure).color(0, 0.95, 0.95) == pytest.approx(np.array(colormaps["viridis"](1.0)[:3]), abs=0.06)
 
 
 def test_named_points_are_marked_and_listed(probed: Material) -> None:
@@ -121,8 +132,8 @@ def test_a_loss_that_is_not_finite_is_a_hole(tmp_path: Path) -> None:
     holed = record.model_copy(update={"surface": record.surface.model_copy(update={"losses": losses})})
     figure = draw_contours(material(tmp_path, (holed,)), "surface-random")
     # Grey: red, green and blue are equal. The first loss is that at (-1, -1).
-    assert np.ptp(color_at(figure, 0, -0.97, -0.97)) < 0.02
-    assert np.ptp(color_at(figure, 0, 0.97, 0.97)) > 0.2
+    assert np.ptp(view(figure).color(0, -0.97, -0.97)) < 0.02
+    assert np.ptp(view(figure).color(0, 0.97, 0.97)) > 0.2
     draw_landscapes(material(tmp_path, (holed,)), "surface-random")
 
 
