@@ -278,12 +278,13 @@ def test_help_lists_every_target(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("failing", "root", "called", "without"),
     [
-        ("", 0, ["test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
-        ("slurm-install", 0, ["test", "slurm-install", "test-slurm"], "make slurm-install failed"),
-        ("slurm-up", 0, ["test", "slurm-install", "slurm-up", "test-slurm"], "make slurm-up failed"),
+        ("", 0, ["tools-install", "test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
+        ("tools-install", 0, ["tools-install", "test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
+        ("slurm-install", 0, ["tools-install", "test", "slurm-install", "test-slurm"], "make slurm-install failed"),
+        ("slurm-up", 0, ["tools-install", "test", "slurm-install", "slurm-up", "test-slurm"], "make slurm-up failed"),
         ("", 1000, ["test", "test-slurm"], "not root"),
-        ("test", 0, ["test"], None),
-        ("test-slurm", 0, ["test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
+        ("test", 0, ["tools-install", "test"], None),
+        ("test-slurm", 0, ["tools-install", "test", "slurm-install", "slurm-up", "slurm-down", "test-slurm"], ""),
     ],
 )
 def test_ci_runs_the_tests(tmp_path: Path, failing: str, root: int, called: list[str], without: str | None) -> None:

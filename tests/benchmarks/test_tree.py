@@ -176,6 +176,14 @@ def test_a_record_of_this_code_fits_its_own_row() -> None:
     assert set(asdict(written.run)) == {"suite", "benchmark", "method", "seed"}
 
 
+def test_the_model_before_training_has_no_steps() -> None:
+    trained = record("m2d2-wiki", "Adam", 0, score)
+    assert contradiction(trained) is None
+    untrained = trained.model_copy(update={"method": "zero-shot"})
+    assert contradiction(untrained) == f"its recipe has steps = {trained.recipe['steps']}, and m2d2-wiki has 0"
+    assert contradiction(untrained.model_copy(update={"recipe": trained.recipe | {"steps": 0}})) is None
+
+
 def read_record_again(written: Record) -> Record:
     return Record.model_validate_json(written.model_dump_json())
 
