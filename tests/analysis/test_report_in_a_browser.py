@@ -117,16 +117,17 @@ def test_one_column_is_sorted_at_a_time(page: Page) -> None:
     assert states[2] == "ascending"
 
 
-def test_what_is_missing_stays_at_the_end(page: Page) -> None:
-    """The difference of the baseline to itself is none."""
-    number = next(
-        index
-        for index, text in enumerate(page.locator("#mini-m2d2 thead th").all_inner_texts())
-        if text.startswith("ZS Avg difference")
-    )
-    for _ in range(2):
+def test_numbers_are_sorted_by_size_and_what_is_missing_stays_at_the_end(page: Page) -> None:
+    """Differences to the baseline are of both signs, and that of the baseline to itself is none."""
+    headings = page.locator("#mini-m2d2 thead th").all_inner_texts()
+    number = next(index for index, text in enumerate(headings) if text.startswith("ZS Avg difference"))
+    differences = sorted(map(float, filter(None, column(page, "mini-m2d2", number))))
+    assert differences == pytest.approx([-1.1, 0.0, 1.1])
+    for reverse in (False, True):
         heading(page, "mini-m2d2", number).locator("button").click()
-        assert column(page, "mini-m2d2", number)[-1] == ""
+        *there, missing = column(page, "mini-m2d2", number)
+        assert list(map(float, there)) == sorted(differences, reverse=reverse)
+        assert missing == ""
 
 
 def test_sections_keep_their_rows(page: Page) -> None:

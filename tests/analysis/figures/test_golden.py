@@ -3,6 +3,7 @@
 To renew after a wanted change, and to look at: `python -m tests.analysis.figures.golden`.
 """
 
+from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
 
@@ -11,8 +12,9 @@ import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from analysis.figures import NothingToDrawError, encode
-from tests.analysis.figures.golden import DOCS, SUITES, drawings, names, shown_in_docs, stored
+from analysis.figures import FIGURES, NothingToDrawError, encode
+from analysis.figures.style import STYLE
+from tests.analysis.figures.golden import DOCS, SUITES, drawings, material, names, shown_in_docs, stored
 from tests.analysis.figures.reading import Written, see
 
 TOLERANCE = 2.0
@@ -61,3 +63,17 @@ def test_docs_show_what_is_drawn(suite: str, name: str) -> None:
     drawn = imread(BytesIO(encode(drawings(suite)[name].draw(), "png")))
     assert shown.shape == drawn.shape
     assert np.abs(shown - drawn).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["correlation_m2d2-s2orc", "scores_m2d2-s2orc", "cost_m2d2-s2orc"])
+def test_another_font_passes_and_a_moved_point_does_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number of Table 11 by its last printed digit: 26.2 becomes 26.3, or 46.8 becomes 46.9."""
+    golden = stored("published", name)
+    kind = FIGURES[name.partition("_")[0]]
+    part = material("published").of("m2d2-s2orc")
+    mean = part.sheet.mean.copy()
+    mean.loc["TRAM-prev", ["Art", "ZS Avg"]] += 0.1
+    moved = replace(part, sheets=(replace(part.sheet, mean=mean),))
+    assert difference(see(kind.draw(moved)).picture, golden) > 2 * TOLERANCE
+    monkeypatch.setitem(STYLE, "font.family", "STIXGeneral")
+    assert difference(see(kind.draw(part)).picture, golden) < TOLERANCE / 2
