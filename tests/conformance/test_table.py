@@ -11,8 +11,6 @@ from tests.conformance.rules import FAILED, PASSED, rule_of
 from tests.conformance.run import ROOT
 from tests.conformance.table import PAGES, rendered, totals
 
-pytestmark = pytest.mark.skipif(not STORED.is_file(), reason="`make conformance` has not written its record yet")
-
 
 def test_every_cell_is_in_the_record_and_ended_as_it_has_to() -> None:
     content = read(STORED)
