@@ -161,6 +161,9 @@ def report(
     results: ResultsFolder = Path("results/mini"),
     output: Annotated[Path, typer.Option(help="Where index.html, tables/ and figures/ go.")] = Path("build/report"),
     benchmark: BenchmarkNames = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Write each figure as PDF too, which takes as long again.")
+    ] = False,
     allow_bad: AllowBad = False,
 ) -> None:
     """Write everything as one page that opens from disk, with tables and figures also as files beside it."""
@@ -171,7 +174,7 @@ def report(
     from analysis.report import print_summary, write_report
 
     try:
-        written = write_report(loaded, results, output, names)
+        written = write_report(loaded, results, output, names, with_pdf=pdf)
     except OSError as error:
         _refuse(f"cannot write to {output}: {error.strerror}. Name another folder with --output.")
     print_summary(written, terminal())

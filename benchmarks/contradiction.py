@@ -1,5 +1,6 @@
 """Whether a well-formed record is one that this project's rows could have made. Nothing here imports torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -27,12 +28,30 @@ def contradiction(record: Record) -> str | None:
     missing = [name for key, name in _scores(row).items() if key not in record.metrics]
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
+    if (impossible := _impossible(record.metrics)) is not None:
+        return impossible
     if _is_of_another_source(row.source, record.revisions):
         return f"it was made from other data or another model than {row.name} names now"
     for name, value in _recipe(row).items():
         expected = 0 if name == "steps" and record.method == ZERO_SHOT else value
         if record.recipe[name] != expected and not _asked_by_method(record, name):
             return f"its recipe has {name} = {record.recipe[name]}, and {row.name} has {expected}"
+    return None
+
+
+_POSSIBLE = {"accuracy": (0.0, 100.0), "perplexity": (1.0, math.inf), "nll": (0.0, math.inf)}
+
+
+def _impossible(metrics: Mapping[str, float]) -> str | None:
+    """A score that no model can have, or a perplexity that is not exp(nll) of its own set."""
+    for key, value in metrics.items():
+        split, metric, domain = key.split("/")
+        low, high = _POSSIBLE.get(metric, (-math.inf, math.inf))
+        if not low <= value <= high:
+            return f"{key} is {value}, and can only be between {low:g} and {high:g}"
+        nll = metrics.get(f"{split}/nll/{domain}")
+        if metric == "perplexity" and nll is not None and not math.isclose(math.log(value), nll, abs_tol=1e-5):
+            return f"{key} is {value}, and its nll of {nll} makes it {math.exp(nll)}"
     return None
 
 

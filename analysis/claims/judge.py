@@ -82,7 +82,7 @@ def _judge(claim: Claim, place: _Place, suite: str) -> Judged:
         return Judged(claim, sheet.name, sheet.family, "published", findings, printed[0], None, verdict)
     evidence = _evidence(claim, place, known)
     target = _target(evidence, printed)
-    verdict = own_verdict(evidence, target)
+    verdict = own_verdict(evidence, target, level_of(claim))
     needed = _needed(evidence, target) if verdict == "not enough runs" else None
     command = command_for(claim, evidence, sheet, suite, needed) if verdict.startswith("not ") else None
     return Judged(

@@ -103,6 +103,9 @@ def _own_tests(judged: Judged) -> Iterator[str]:
     papers, corrected = judged.evidence.papers, judged.corrected
     if papers is not None:
         yield f"The paper's test, {papers.formula}: {p_phrase(papers.p)}."
+    level = level_of(judged.claim)
+    if judged.verdict == "undecided" and papers is not None and level is not None and papers.p >= level:
+        yield f"The direction is as claimed; p < {level} by that test is not seen here."
     if judged.verdict in ("replicated", "contradicted") and corrected is not None and corrected >= ALPHA:
         yield f"One of {judged.tested} tests: by Holm's correction {p_phrase(corrected)}, which luck may explain."
 

@@ -64,7 +64,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "m2d2-significant",
-        "TRAM-prev is better than ASAM on unseen domains (K-S, p < 0.01).",
+        "TRAM-prev is better than ASAM on unseen domains, p < 0.01 by K-S.",
         "Table 4",
         _GPT2,
         Ahead(("TRAM-prev",), ("ASAM",), level=0.01),
@@ -129,7 +129,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "xnli-significant",
-        "TRAM-x is better than ASAM on unseen languages (Wilcoxon, p < 0.01).",
+        "TRAM-x is better than ASAM on unseen languages, p < 0.01 by Wilcoxon.",
         "Table 5",
         _XNLI,
         Ahead(("TRAM-x",), ("ASAM",), level=0.01),

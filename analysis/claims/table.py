@@ -60,7 +60,10 @@ def summary(judged: Sequence[Judged]) -> str:
     )
     claims = len({one.claim.id for one in judged})
     text = f"{claims} claims judged {len(judged)} times: {', '.join(parts)}."
-    return f"{text} {lucky} of them do not survive Holm's correction." if lucky else text
+    counted = sum(1 for one in judged if one.verdict == "replicated" and one.evidence.holds is not None)
+    if counted:
+        text += f" {counted} of those replicated are counted, as passes are, and could not have come out by luck."
+    return f"{text} {lucky} of those decided by a test do not survive Holm's correction." if lucky else text
 
 
 def source(claim: Claim, judged: Sequence[Judged]) -> str:

@@ -4,8 +4,10 @@ from analysis.claims.judged import Evidence, Verdict
 from analysis.statistics import side_of_zero
 
 
-def own_verdict(evidence: Evidence, target: float | None) -> Verdict:
+def own_verdict(evidence: Evidence, target: float | None, level: float | None = None) -> Verdict:
     """Of results of ours. Replicated or contradicted where the interval excludes 0 on that side.
+
+    A claim of significance at `level` is not replicated by its direction alone: the paper's own test has to pass too.
 
     Where it does not, there are enough runs if they would show an effect of the paper's size, `target`, with
     probability 0.8; without such a size, if there is an interval at all.
@@ -19,7 +21,8 @@ def own_verdict(evidence: Evidence, target: float | None) -> Verdict:
         return "not run"
     side = side_of_zero(evidence.interval) if evidence.interval is not None else 0
     if side > 0 and speaks_for:
-        return "replicated"
+        missed = level is not None and evidence.papers is not None and evidence.papers.p >= level
+        return "undecided" if missed else "replicated"
     if side < 0 and speaks_against:
         return "contradicted"
     if not all(evidence.sufficient):

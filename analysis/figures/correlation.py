@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, legend_below, panels
+from analysis.figures.layout import Margins, foot, heading, legend_below, panels
 from analysis.figures.material import Material
 from analysis.figures.style import BETTER, MINUS, WORSE, method_handles, styled, styles_of
+from analysis.methods import in_order
 from analysis.sheets import Sheet, counterparts
 from analysis.statistics import t_interval
 from analysis.statistics.correlation import pearson
@@ -29,6 +30,9 @@ FEWEST = 4
 
 FEWEST_DOMAINS = 3
 """Two that go against the training domain, and one that does not."""
+
+COLUMNS = 6
+"""Of the legend."""
 
 ONLY_ON_XNLI = ("TRAM-x-MMD", "TRAM-x-L2")
 
@@ -75,14 +79,14 @@ def split_of(sheet: Sheet) -> Split:
 def draw_correlation(material: Material) -> Figure:
     """A row for the benchmark, and below it one for the published numbers whose domains disagree most."""
     sheets = [material.sheet, *_published_beside(material.sheet)]
-    margins = Margins(left=0.62, right=0.1, top=0.78, bottom=0.95, across=0.38, down=1.15)
+    methods = in_order(name for sheet in sheets for name in compared(sheet).index)
+    margins = Margins(left=0.62, right=0.1, top=0.78, bottom=foot(methods, COLUMNS), across=0.38, down=1.15)
     figure, axes = panels([3] * len(sheets), 1.2, margins)
     for index, sheet in enumerate(sheets):
         _draw_row(axes[3 * index : 3 * index + 3], sheet)
         origin = "the paper: " if sheet.origin == "published" else ""
         heading(figure, f"{origin}{sheet.name}, {sheet.title}", axes[3 * index], above=0.62)
-    methods = [name for sheet in sheets for name in compared(sheet).index]
-    legend_below(figure, method_handles(methods), columns=6)
+    legend_below(figure, method_handles(methods), COLUMNS)
     return figure
 
 

@@ -11,13 +11,16 @@ from matplotlib.ticker import MaxNLocator
 from analysis.aggregate import ZERO_SHOT
 from analysis.figures.differences import Gain, gains_of, reach
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, legend_below, panels
+from analysis.figures.layout import Margins, foot, heading, legend_below, panels
 from analysis.figures.material import Material
 from analysis.figures.style import MINUS, MUTED, SMALL, method_handles, styled, styles_of
 from analysis.sheets import Sheet
 from benchmarks.record import Record
 from benchmarks.registry import PASSES
 from benchmarks.registry import ZERO_SHOT as UNTRAINED
+
+COLUMNS = 6
+"""Of the legend."""
 
 LANE = 0.12
 """The height of a lane for what is beyond the axis, relative to the axis."""
@@ -83,7 +86,7 @@ def draw_cost(material: Material) -> Figure:
     if len(gains) < 2:
         raise NothingToDrawError(f"{sheet.name}: a difference needs {sheet.baseline} and another method")
     costs = costs_of(sheet, material.records)
-    margins = Margins(left=0.62, right=0.1, top=0.42, bottom=0.95, across=0.22)
+    margins = Margins(left=0.62, right=0.1, top=0.42, bottom=foot(gains, COLUMNS), across=0.22)
     figure, axes = panels([len(costs)], 1.5, margins, share_y=True)
     heading(figure, f"{'the paper: ' if sheet.origin == 'published' else ''}{sheet.name}, {sheet.title}")
     lanes = lanes_of(gains.values())
@@ -96,7 +99,7 @@ def draw_cost(material: Material) -> Figure:
         _draw_panel(panel, {method: gains[method] for method in gains if method in by_method}, by_method, lanes)
     unit = "perplexity below" if sheet.lower_is_better else "points above"
     axes[0].set_ylabel(f"{column}: {unit}\n{sheet.baseline} (up is better)")
-    legend_below(figure, method_handles(gains), columns=6)
+    legend_below(figure, method_handles(gains), COLUMNS)
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.aggregate import BenchmarkResult
+from analysis.figures.layout import room_for
 from analysis.figures.overview import gain, methods_run, rows_of
 from analysis.figures.style import BETTER, SMALL, WIDTH, WORSE, styled
 
@@ -17,8 +18,8 @@ WORSE_TO_BETTER = LinearSegmentedColormap.from_list("worse to better", (WORSE, "
 LINE = 0.135
 """Inches from one method to the next."""
 
-LEFT, RIGHT, ABOVE, BELOW, FOOT = 0.92, 0.12, 0.42, 0.82, 0.2
-"""Inches for the methods' names, at the right edge, above and below a row of panels, and at the foot."""
+RIGHT, ABOVE, BELOW, FOOT = 0.12, 0.42, 0.82, 0.2
+"""Inches at the right edge, above and below a row of panels, and at the foot."""
 
 SCALE, GAP = 0.1, 0.5
 """Inches of a colours' scale, and from it to the next panel."""
@@ -31,12 +32,12 @@ def draw_domains(results: Sequence[BenchmarkResult]) -> Figure:
     heights = [LINE * len(methods_run(row)) for row in rows]
     tall = sum(heights) + len(rows) * (ABOVE + BELOW) + FOOT
     figure = Figure(figsize=(WIDTH, tall))
-    upper = tall
+    upper, names = tall, room_for(name for row in rows for name in methods_run(row))
     for row, height in zip(rows, heights, strict=True):
         upper -= ABOVE + height
-        room = WIDTH - LEFT - RIGHT - len(row) * (SCALE + GAP)
+        room = WIDTH - names - RIGHT - len(row) * (SCALE + GAP)
         cell = room / sum(len(result.columns) for result in row)
-        left = LEFT
+        left = names
         for result in row:
             width = cell * len(result.columns)
             panel = figure.add_axes((left / WIDTH, upper / tall, width / WIDTH, height / tall))

@@ -7,11 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, legend_below, panels, scale_losses
+from analysis.figures.layout import Margins, foot, heading, legend_below, panels, scale_losses
 from analysis.figures.material import Material
 from analysis.figures.slices import Losses, Slice, slices
 from analysis.figures.style import MUTED, SMALL, MethodStyle, method_handles, styled, styles_of
 from analysis.statistics import t_interval
+
+COLUMNS = 6
+"""Of the legend."""
 
 
 @styled
@@ -19,7 +22,7 @@ def draw_interpolation(material: Material) -> Figure:
     """Each method's loss along its own line: mean and 95% interval over seeds."""
     found = slices(material, "surface-line")
     styles = styles_of(each.method for each in found)
-    margins = Margins(left=0.5, right=0.1, top=0.5, bottom=0.6 + 0.16 * -(-len(styles) // 6), across=0.3)
+    margins = Margins(left=0.5, right=0.1, top=0.5, bottom=foot(styles, COLUMNS), across=0.3)
     figure, (left, right) = panels([2], 1.9, margins, share_y=True)
     heading(figure, f"{material.sheet.name}, {material.sheet.title}")
     left.set_title(f"{material.sheet.train_domain} (training)")
@@ -35,7 +38,7 @@ def draw_interpolation(material: Material) -> Figure:
     scale_losses(left, *(losses for each in found for losses in (each.inside, each.outside)))
     left.set_ylabel("loss, nats (lower is better)")
     right.tick_params(labelleft=False)
-    legend_below(figure, method_handles(styles, line=True), columns=6)
+    legend_below(figure, method_handles(styles, line=True), COLUMNS)
     return figure
 
 

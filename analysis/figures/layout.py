@@ -1,6 +1,6 @@
 """Panels in a grid whose sizes are inches: what is drawn never moves what stands around it, whatever the font."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from analysis.figures.style import WIDTH, short
+
+CHARACTER = 0.06
+"""Inches of a small letter, on average or a little less."""
 
 WIDE = 5
 """From the lowest to the highest loss, as a ratio."""
@@ -76,8 +79,24 @@ def heading(figure: Figure, text: str, axes: Axes | None = None, above: float = 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
     """A legend at the figure's foot, in rows as equal as can be."""
-    rows = -(-len(handles) // columns)
+    rows = legend_rows([str(handle.get_label()) for handle in handles], columns)
     figure.legend(handles=list(handles), loc="lower center", ncols=-(-len(handles) // rows))
+
+
+def legend_rows(labels: Collection[str], columns: int) -> int:
+    """How many rows a legend takes: no more than `columns` in a row, fewer where labels are long."""
+    fitting = int((WIDTH - 0.2) / (0.42 + CHARACTER * max(map(len, labels))))
+    return -(-len(labels) // max(1, min(columns, fitting)))
+
+
+def foot(labels: Collection[str], columns: int) -> float:
+    """The inches of a legend at the foot, below an axis with a label."""
+    return 0.5 + 0.15 * legend_rows(labels, columns)
+
+
+def room_for(names: Iterable[str]) -> float:
+    """The inches of names left of an axis."""
+    return max(0.92, 0.14 + CHARACTER * max(map(len, names)))
 
 
 def scale_losses(axes: Axes, *losses: NDArray[np.float64]) -> None:

@@ -4,7 +4,6 @@ Right, and blue, is better in every panel: the sign of a perplexity difference i
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isinf
 from textwrap import fill
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
 from analysis.figures.differences import reach
-from analysis.figures.layout import Margins, legend_below, panels
+from analysis.figures.layout import Margins, legend_below, panels, room_for
 from analysis.figures.style import BETTER, MINUS, MUTED, NEITHER, PALE, SMALL, WIDTH, WORSE, styled
 from analysis.methods import in_order
 
@@ -35,8 +34,6 @@ LEGEND = 1.7
 WRAP = 24
 """Characters of a title that a panel has room for."""
 
-_MARGINS = Margins(left=0.95, right=0.3, top=0.6, bottom=0.7, across=0.36, down=1.12)
-
 
 @styled
 def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
@@ -46,7 +43,15 @@ def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
     beside = counts[-1] < max(counts)  # the legend stands where the last row has no panel, or else below
     heights = [LINE * len(methods_run(row)) for row in rows]
     heights[-1] = max(heights[-1], LEGEND) if beside else heights[-1]
-    figure, axes = panels(counts, heights, _MARGINS if beside else replace(_MARGINS, bottom=_MARGINS.bottom + 0.75))
+    margins = Margins(
+        left=room_for(name for row in rows for name in methods_run(row)),
+        right=0.3 if max(counts) > 1 else 0.5,
+        top=0.6,
+        bottom=0.7 if beside else 1.45,
+        across=0.36,
+        down=1.12,
+    )
+    figure, axes = panels(counts, heights, margins)
     places = iter(axes)
     for row in rows:
         methods = methods_run(row)

@@ -12,13 +12,15 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.differences import Gain, Gains, gains_of, reach, row_of
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels
+from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels, room_for
 from analysis.figures.material import Material
 from analysis.figures.style import INK, MINUS, MUTED, SMALL, MethodStyle, styled, styles_of
 from analysis.sheets import Sheet, counterparts
 from benchmarks.registry import ZERO_SHOT as UNTRAINED
 
-COLUMNS = 6
+LONG = 1.2
+"""Inches of the methods' names that leave room for fewer panels."""
+
 LINE = 0.115
 """Inches from one method to the next."""
 
@@ -33,15 +35,16 @@ def draw_scores(material: Material) -> Figure:
     paper = _published_gains(sheet)
     columns = [column for column in sheet.columns if sheet.mean[column].notna().any()]
     lines = [sheet.baseline, *gains]
-    margins = Margins(left=0.92, right=0.1, top=0.5, bottom=0.82, across=0.1, down=0.28)
-    counts, height = in_rows(len(columns), COLUMNS), LINE * (len(lines) + 0.2)
+    across = 6 if room_for(lines) < LONG else 4
+    margins = Margins(left=room_for(lines), right=0.1, top=0.5, bottom=0.82, across=0.1, down=0.28)
+    counts, height = in_rows(len(columns), across), LINE * (len(lines) + 0.2)
     figure, axes = panels(counts, height, margins, share_x=True, share_y=True)
     heading(figure, f"{'the paper: ' if sheet.origin == 'published' else ''}{sheet.name}, {sheet.title}")
     scores = row_of(sheet.mean, sheet.baseline)
     _set_up_shared(axes[0], lines, gains)
     for index, (panel, column) in enumerate(zip(axes, columns, strict=True)):
         panel.set_title(column, pad=2)
-        panel.tick_params(labelleft=index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(columns))
+        panel.tick_params(labelleft=index % across == 0, labelbottom=index + across >= len(columns))
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="y")
         panel.set_axisbelow(True)
@@ -52,7 +55,7 @@ def draw_scores(material: Material) -> Figure:
             if column in gains[name]:
                 _draw_gain(panel, line, gains[name][column], style)
     unit = "perplexity below" if sheet.lower_is_better else "points of accuracy above"
-    middle = (axes[0].get_position().x0 + axes[min(len(axes), COLUMNS) - 1].get_position().x1) / 2
+    middle = (axes[0].get_position().x0 + axes[min(len(axes), across) - 1].get_position().x1) / 2
     figure.text(middle, 0.4 / figure.get_figheight(), f"{unit} {sheet.baseline}: right is better", ha="center")
     legend_below(figure, _legend(figure), columns=4)
     return figure
@@ -71,7 +74,8 @@ def _set_up_shared(panel: Axes, lines: Sequence[str], gains: Gains) -> None:
     ends = [found.mean + side * (found.half_width or 0.0) for found in trained for side in (-1, 1)]
     low, high = max(-limit, min(0.0, *ends)), min(limit, max(0.0, *ends))
     margin = 0.12 * (high - low) or 1.0
-    low, high = low - margin, high + margin
+    # Zero, where the baseline's score is written, is never at an edge.
+    low, high = min(low - margin, -0.25 * high), max(high + margin, -0.25 * low)
     panel.set_xlim(low, high)
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
     # Not at the edges, where the next panel's are.

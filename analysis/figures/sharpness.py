@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, in_rows, legend_below, panels
+from analysis.figures.layout import Margins, foot, in_rows, legend_below, panels
 from analysis.figures.material import Material
 from analysis.figures.style import PALE, method_handles, short, styled, styles_of
 from analysis.methods import in_order
@@ -20,7 +20,7 @@ from analysis.statistics import Interval, t_interval
 from benchmarks.probes.record import ProbeRecord
 
 TABLE = "table_06_sharpness_cka"
-COLUMNS = 3
+COLUMNS, LEGEND_COLUMNS = 3, 6
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def draw_sharpness(material: Material) -> Figure:
         raise NothingToDrawError("no record of the probe sharpness")
     drawn["the paper: xnli", "En"] = printed()
     counts = in_rows(len(drawn), COLUMNS)
-    margins = Margins(left=0.62, right=0.1, top=0.25, bottom=0.95, across=0.42, down=0.68)
+    names = {name for methods in drawn.values() for name in methods}
+    margins = Margins(left=0.62, right=0.1, top=0.25, bottom=foot(names, LEGEND_COLUMNS), across=0.42, down=0.68)
     figure, axes = panels(counts, 1.3, margins)
     for index, (panel, ((name, domain), methods)) in enumerate(zip(axes, drawn.items(), strict=True)):
         panel.set_title(name)
@@ -51,7 +52,7 @@ def draw_sharpness(material: Material) -> Figure:
         if index % COLUMNS == 0:
             panel.set_ylabel("zero-shot sharpness\n(lower is flatter)")
         _draw_panel(panel, methods)
-    legend_below(figure, method_handles({name for methods in drawn.values() for name in methods}), columns=6)
+    legend_below(figure, method_handles(names), LEGEND_COLUMNS)
     return figure
 
 

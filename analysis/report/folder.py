@@ -31,16 +31,21 @@ class Written:
     page: Path
 
 
-def write_report(results: Results, folder: Path, output: Path, benchmarks: Iterable[str] = ()) -> Written:
+def write_report(
+    results: Results, folder: Path, output: Path, benchmarks: Iterable[str] = (), with_pdf: bool = False
+) -> Written:
     """The report on the results of `folder`, below `output`; only on the named benchmarks, if any.
 
-    Raises OSError where it cannot be written.
+    With PDF, which takes longer to write than all the rest, figures are there as that too. Raises OSError where it
+    cannot be written.
     """
     benchmarks = tuple(benchmarks)
     failures = read_failures(folder)
     judged = judge(results, benchmarks)
     tables = all_tables(results, aggregate(results, benchmarks), benchmarks, failures)
-    pictures, not_drawn = draw_all(gather(results, folder, benchmarks), output / "figures")
+    pictures, not_drawn = draw_all(
+        gather(results, folder, benchmarks), output / "figures", ("png", "pdf") if with_pdf else ("png",)
+    )
     report = Report(
         results=results,
         groups=grouped(results, benchmarks, failures),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from math import log
 from pathlib import Path
 
 from benchmarks.record import ENVIRONMENT, Passes, Record, Seconds, StepStatistics, write_record
@@ -19,7 +20,10 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
     """A record of the suite `mini` whose test scores are `score`; `changes` replace fields."""
     row = BENCHMARKS[benchmark]
     metrics = {f"test/{row.metric}/{domain}": score(method, seed, domain) for domain in row.domains}
-    metrics |= {f"test/nll/{domain}": 1.0 for domain in row.domains}
+    # A perplexity is exp(nll) of its own set; of an accuracy the nll may be anything.
+    for domain in row.domains:
+        value = score(method, seed, domain)
+        metrics[f"test/nll/{domain}"] = log(value) if row.metric == "perplexity" and value > 0 else 1.0
     metrics[f"validation/nll/{row.train_domain}"] = 1.0
     distance = StepStatistics(first=0.0, median=0.02, mean=0.03, maximum=0.25, last=1e-5, share_zero=0.01)
     norm = StepStatistics(first=0.0, median=0.5, mean=0.5, maximum=0.75, last=0.5, share_zero=0.01)

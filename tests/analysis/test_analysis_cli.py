@@ -205,13 +205,13 @@ def test_compare_names_the_largest_difference(suite: Path, tmp_path: Path) -> No
         if target.parts[-3:-1] == ("mini-m2d2", "SAM"):
             content["metrics"]["test/perplexity/math"] *= 1 + 1e-6
         if target.parts[-3:] == ("mini-m2d2", "R3F", "seed-1.json"):
-            content["metrics"]["test/nll/fonts"] *= 2
+            content["metrics"]["validation/nll/math"] *= 2
         target.write_text(json.dumps(content))
     (changed / "mini-vision-letters" / "SGD" / "seed-0.json").unlink()
     result = run("compare", "--results", changed, "--with", suite)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "18 of 22 runs in both are identical in every metric; largest relative difference 0.5 "
-        "(mini-m2d2 R3F seed 1, test/nll/fonts).",
+        "(mini-m2d2 R3F seed 1, validation/nll/math).",
         "Not compared: 0 only in the first, 1 only in the second.",
     ]

@@ -22,9 +22,9 @@ def sequence_record(method: str, seed: int, lost: float, **changes: object) -> R
     for now, stage in enumerate(learned):
         for at, domain in enumerate(learned):
             stages[f"after {stage}/perplexity/{domain}"] = 50.0 + lost * (now - at) if at <= now else 80.0
-    made = record(NAME, method, seed, lambda *_: 0.0, suite="mini-domain-sequence")
-    test = {f"test/perplexity/{domain}": stages[f"after {learned[-1]}/perplexity/{domain}"] for domain in learned}
-    return made.model_copy(update={"metrics": made.metrics | stages | test} | changes)
+    end = {domain: stages[f"after {learned[-1]}/perplexity/{domain}"] for domain in learned}
+    made = record(NAME, method, seed, lambda _method, _seed, domain: end[domain], suite="mini-domain-sequence")
+    return made.model_copy(update={"metrics": made.metrics | stages} | changes)
 
 
 def test_what_is_lost_is_the_end_minus_the_moment_of_learning(tmp_path: Path) -> None:

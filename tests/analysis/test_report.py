@@ -145,7 +145,7 @@ def test_failures_and_probes_are_told(suite: Path) -> None:
 @pytest.mark.usefixtures("_one_figure")
 def test_the_command_writes_the_page_with_all_its_files_and_says_what_is_in_it(suite: Path, tmp_path: Path) -> None:
     output = tmp_path / "deep" / "report"
-    found = run("report", "--results", suite, "--output", output)
+    found = run("report", "--results", suite, "--output", output, "--pdf")
     assert found.exit_code == 0
     assert found.stderr == ""
     assert "TRAM: results of the suite mini" in found.stdout
@@ -163,6 +163,7 @@ def test_the_command_writes_the_page_with_all_its_files_and_says_what_is_in_it(s
     for link in page.links:
         assert link[1:] in page.ids if link.startswith("#") else (output / link).is_file(), link
     on_disk = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert {"figures/overview.png", "figures/overview.pdf", "tables/claims.csv", "tables/cost.tex"} <= on_disk
     assert on_disk == {"index.html", "tables/numbers.tex", *(link for link in page.links if not link.startswith("#"))}
 
 

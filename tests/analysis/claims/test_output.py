@@ -114,7 +114,7 @@ def test_luck_is_told() -> None:
     assert lucky
     assert all("which luck may explain" in one.why for one in lucky)
     assert sum("which luck may explain" in one.why for one in judged) == len(lucky)
-    assert f"{len(lucky)} of them do not survive Holm's correction." in claims_table(judged).notes[0]
+    assert f"{len(lucky)} of those decided by a test do not survive Holm's correction." in claims_table(judged).notes[0]
 
 
 # The command

@@ -6,16 +6,19 @@ To renew after a wanted change, and to look at: `python -m tests.analysis.figure
 from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from analysis.figures import FIGURES, NothingToDrawError, encode
+from analysis.figures import FIGURES, NothingToDrawError, encode, figures_of, gather
 from analysis.figures.style import STYLE
+from analysis.records import load
 from tests.analysis.figures.golden import DOCS, SUITES, drawings, material, names, shown_in_docs, stored
 from tests.analysis.figures.reading import Written, see
+from tests.analysis.synthetic import write_tree
 
 TOLERANCE = 2.0
 """Of the root mean square difference, of 255, in the block of BLOCK x BLOCK pixels that differs most."""
@@ -41,6 +44,20 @@ def test_looks_as_it_did_and_can_be_read(suite: str, name: str) -> None:
     assert [each for each in seen.written if each.size < 7] == []
     assert [each for each in seen.written if outside(each, seen.width, seen.height)] == []
     assert [pair for pair in combinations(seen.written, 2) if pair[0].overlaps(pair[1])] == []
+
+
+def test_methods_with_settings_have_room_too(tmp_path: Path) -> None:
+    names = (
+        "Adam",
+        "ASAM",
+        *(f"TRAM-x@std={std}" for std in ("0.001", "0.01", "0.1", "1")),
+        "TRAM-prev@maximum=validation",
+    )
+    folder = write_tree(tmp_path, {"mini-xnli": names}, range(3), lambda name, seed, at: 50 + len(name + at) + seed % 2)
+    for drawing in figures_of(gather(load(folder), folder), ["overview", "domains", "correlation", "scores", "cost"]):
+        seen = see(drawing.draw())
+        assert [each for each in seen.written if outside(each, seen.width, seen.height)] == [], drawing.name
+        assert [pair for pair in combinations(seen.written, 2) if pair[0].overlaps(pair[1])] == [], drawing.name
 
 
 def outside(text: Written, width: float, height: float) -> bool:
