@@ -130,6 +130,18 @@ def test_numbers_are_sorted_by_size_and_what_is_missing_stays_at_the_end(page: P
         assert missing == ""
 
 
+def test_numbers_are_no_words(page: Page) -> None:
+    """As words, 10 would come before 9, and 1e-05 after both."""
+    values = ["10", "9", "-2", "1e-05"]
+    page.eval_on_selector_all(
+        "#mini-m2d2 tbody tr",
+        "(rows, values) => rows.forEach((row, index) => (row.cells[1].dataset.value = values[index]))",
+        values,
+    )
+    heading(page, "mini-m2d2", 1).locator("button").click()
+    assert column(page, "mini-m2d2", 1) == ["-2", "1e-05", "9", "10"]
+
+
 def test_sections_keep_their_rows(page: Page) -> None:
     def sections() -> list[list[str]]:
         return page.eval_on_selector_all(

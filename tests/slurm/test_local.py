@@ -45,7 +45,7 @@ class Shell:
         return [row for row in json.loads(self.call("status", "tiny", "--json"))["runs"] if row["state"] == state]
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while not condition():
             assert time.monotonic() < deadline, f"never: {what}; {self.counts()}"
             time.sleep(0.3)
