@@ -6,6 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tests.problems import Batch, Problem, classification, same_bits, split, weights
-from tram import METHODS, TRAM, TRAMOptimizer
+from tests.snippets import run, snippets
+from tram import METHODS, TRAM, Adaptive, Ascent, Euclidean, Method, NoisyInput, TRAMOptimizer
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((DOCS / "training").glob("*.md"))}
-
-
-def snippets(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL)
-
-
-def run(page: str, number: int, names: dict[str, Any]) -> None:
-    """The page's snippet of this number, with these names; it leaves its own among them."""
-    exec(compile(snippets(page)[number], f"{page}.md, snippet {number}", "exec"), names)
 
 
 def test_every_snippet_is_run_by_a_test() -> None:
@@ -86,22 +79,51 @@ def test_a_loop_of_ones_own(tmp_path: Path) -> None:
     run("plain-loop", 0, names)
     assert same_bits(weights(problem.model), trained(classification(), "TRAM-prev", clip=1.0, decay=0.9))
 
+    run("plain-loop", 1, names)
+    assert names["euclidean"] == replace(METHODS["TRAM-prev"], ascent=Ascent(Euclidean(), "d"))
+    assert names["tram"].method == names["euclidean"]
+    names["tram"] = TRAM(problem.model, "TRAM-prev")
+    names["tram"].backward(problem.forward, problem.batches[0])
+    problem.model.zero_grad()
+
     names["path"] = tmp_path / "checkpoint"
     before, reference = weights(problem.model), names["tram"].state_dict()
-    run("plain-loop", 1, names)
+    run("plain-loop", 2, names)
     assert same_bits(weights(problem.model), before)
     assert (tmp_path / "checkpoint").is_file()
     assert all(torch.equal(names["stored"]["tram"][key], value) for key, value in reference.items() if key[:3] == "ref")
 
     problem = classification()
     names.update(loop(problem), forward=problem.forward)
-    run("plain-loop", 2, names)
+    run("plain-loop", 3, names)
     expected = classification()
     facade = TRAMOptimizer(expected.model, "ASAM", torch.optim.AdamW, lr=2e-5)
     for batch in expected.batches:
         facade.step(lambda batch=batch: expected.forward(batch))
     assert same_bits(weights(problem.model), weights(expected.model))
     assert names["logits"].shape == (16, 3)
+
+
+def test_the_table_of_methods_says_what_they_do() -> None:
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in PAGES["plain-loop"].splitlines() if "| `" in line
+    ]
+    told = {name: row[1:] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert told == {name: told_of(method) for name, method in METHODS.items()}
+
+
+def told_of(method: Method) -> list[str]:
+    geometry, radius, compared = "", "", ""
+    if method.ascent is not None:
+        geometry = type(method.ascent.geometry).__name__
+        geometry = "adaptive" if method.ascent.geometry == Adaptive() else geometry
+        radius = str(method.ascent.radius)
+    if method.trust_region is not None:
+        reference = method.trust_region.reference
+        past = {0.0: "the step before", 0.999: "the average of past weights", 1.0: "the first step"}
+        compared = "noisy input" if isinstance(reference, NoisyInput) else past[reference.decay]
+        assert method.penalty == (0 if method.distance_is_radius else 0.1)
+    return [geometry, radius, compared]
 
 
 def test_accumulation_and_half_precision() -> None:
@@ -133,7 +155,7 @@ def test_accumulation_and_half_precision() -> None:
 
 
 def test_frozen_backbones_and_peft() -> None:
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from tests.tram.tiny_transformers import language_model
 
     problem = classification()
     before = weights(problem.model)
@@ -146,8 +168,7 @@ def test_frozen_backbones_and_peft() -> None:
     assert references == ["reference.head.weight", "reference.head.bias"]
 
     rows = torch.randint(17, (2, 6))
-    config = GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
-    names.update(language_model=GPT2LMHeadModel(config), tokens={"input_ids": rows, "labels": rows})
+    names.update(language_model=language_model(), tokens={"input_ids": rows, "labels": rows})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT's, about GPT-2's layers and transformers' names
         run("frozen-and-peft", 1, names)
@@ -261,7 +282,8 @@ def test_several_gpus(tmp_path: Path) -> None:
 
 
 def test_the_hugging_face_trainer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from tests.tram.test_trainer import CLASSES, arguments, classifier
+    from tests.tram.test_trainer import CLASSES, arguments
+    from tests.tram.tiny_transformers import classifier
 
     caplog.set_level(logging.ERROR)
     names = {
@@ -341,22 +363,104 @@ def _quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-@pytest.mark.parametrize("method", ["SAM", "TRPO", "TRAM-prev"])
-def test_lightning(method: str, tmp_path: Path) -> None:
+def lightning_page() -> dict[str, Any]:
     names: dict[str, Any] = {"torch": torch}
     run("lightning", 0, names)
     run("lightning", 1, names)
     run("lightning", 2, names)
-    problem = classification()
-    module = names["Automatic"](problem.model, method)
-    fit(module, problem.batches, tmp_path, gradient_clip_val=0.3)
-    expected = trained(classification(), method, clip=0.3, momentum=0.9)
+    run("lightning", 3, names)  # shards need two processes: tests/conformance trains with all four
+    return names
+
+
+def assert_close(problem: Problem, expected: dict[str, Tensor]) -> None:
     for name, value in expected.items():
         torch.testing.assert_close(problem.model.get_parameter(name), value)
+
+
+@pytest.mark.parametrize("method", ["SAM", "TRPO", "TRAM-prev"])
+def test_lightning(method: str, tmp_path: Path) -> None:
+    names = lightning_page()
+    problem = classification()
+    fit(names["Automatic"](problem.model, method), problem.batches, tmp_path, gradient_clip_val=0.3)
+    assert_close(problem, trained(classification(), method, clip=0.3, momentum=0.9))
+
+    problem = classification()
+    steps = [problem.batches[:4], problem.batches[4:8], problem.batches[8:]]
+    module = names["Automatic"](problem.model, method)
+    fit(module, problem.batches, tmp_path, gradient_clip_val=0.3, accumulate_grad_batches=4)
+    assert_close(problem, trained(classification(), method, steps, clip=0.3, momentum=0.9))
 
     problem = classification()
     parts = [split(batch, 4) for batch in problem.batches]
     fit(names["Manual"](problem.model, method), parts, tmp_path)
-    expected = trained(classification(), method, parts, momentum=0.9)
-    for name, value in expected.items():
-        torch.testing.assert_close(problem.model.get_parameter(name), value)
+    assert_close(problem, trained(classification(), method, parts, momentum=0.9))
+
+
+@pytest.mark.parametrize("method", ["SGD", "SAM", "TRAM-prev"])
+def test_lightning_divides_the_rest_of_an_epoch_as_it_does_by_itself(method: str, tmp_path: Path) -> None:
+    """Two micro-batches where four are asked for are divided by four, with and without a second pass."""
+    problem, expected = classification(batches=6), classification(batches=6)
+    module = lightning_page()["Automatic"](problem.model, method)
+    fit(module, problem.batches, tmp_path, accumulate_grad_batches=4)
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, logits = expected.forward(batch)
+        return loss / 2 if any(batch is rest for rest in expected.batches[4:]) else loss, logits
+
+    steps = [expected.batches[:4], expected.batches[4:]]
+    assert_close(problem, trained(expected, method, steps, forward=forward, momentum=0.9))
+
+
+def test_the_loop_for_lightning_is_short() -> None:
+    (module,) = ast.parse(snippets("lightning")[1]).body
+    assert isinstance(module, ast.ClassDef)
+    (loop,) = [part for part in module.body if isinstance(part, ast.FunctionDef) and part.name == "optimizer_step"]
+    lines = snippets("lightning")[1].splitlines()[loop.lineno : loop.end_lineno]
+    assert lines.pop(0).strip() == "def both_passes():"
+    assert len([line for line in lines if line]) <= 10
+
+
+def test_lightning_checkpoints_without_the_estimators_state(tmp_path: Path) -> None:
+    """One saved before the first step, and one of a plain training: neither fails, and the method begins there."""
+    from lightning import LightningModule
+
+    names, path = lightning_page(), tmp_path / "plain.ckpt"
+    early: dict[str, Any] = {}
+    for of in ("Automatic", "InShards"):
+        names[of](classification().model).on_save_checkpoint(early)
+    assert early == {}
+
+    class Plain(LightningModule):
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            return names["Estimated"].loss_and_logits(self, batch)[0]
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return names["Estimated"].configure_optimizers(self)
+
+    problem = classification()
+    fit(Plain(problem.model), problem.batches, tmp_path).save_checkpoint(path)
+    begun, module = weights(problem.model), names["Automatic"](classification().model, "TRAM-pre")
+    fit(module, problem.batches, tmp_path, resume=path, max_epochs=2)
+    assert module.tram.steps == len(problem.batches)
+    assert all(torch.equal(module.tram.state_dict()[f"reference.network.{name}"], begun[name]) for name in begun)
+
+    sharded = names["InShards"](problem.model)
+    sharded.on_load_checkpoint({})
+    assert sharded.tram_state is None
+
+
+def test_lightning_resumes_bit_for_bit_and_once(tmp_path: Path) -> None:
+    names, path = lightning_page(), tmp_path / "stopped.ckpt"
+    problem, straight = classification(), classification()
+    fit(names["Automatic"](straight.model), straight.batches, tmp_path, max_epochs=2)
+    fit(names["Automatic"](problem.model), problem.batches, tmp_path).save_checkpoint(path)
+    problem = classification()
+    module = names["Automatic"](problem.model)
+    fit(module, problem.batches, tmp_path, resume=path, max_epochs=2)
+    assert same_bits(weights(problem.model), weights(straight.model))
+    fit(module, problem.batches, tmp_path)  # a training of its own, not once more from the checkpoint
+    assert module.tram.steps == len(problem.batches)

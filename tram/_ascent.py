@@ -1,13 +1,13 @@
 """The ascent: theta <- theta + epsilon over lists of tensors, decided wholly on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tram._weights import alike
-from tram.geometry import Euclidean, Geometry, dual_and_square_norm, square_norm
+from tram.geometry import Euclidean, Geometry, dual_and_norms, norms_of
 
 
 class Ascended(NamedTuple):
@@ -34,24 +34,32 @@ def ascend_(
     shards, `sum_over_shards` makes a sum over them one over the whole tensors.
     """
     device = params[0].device
-    groups = alike(params, grads)
-    duals: list[list[Tensor]] = []
+    moves: list[tuple[list[Tensor], list[Tensor]]] = []
     squares: list[Tensor] = []
     lengths: list[Tensor] = []
-    for group in groups:
-        dual, square = dual_and_square_norm(geometry, _pick(params, group), _pick(grads, group), _pick(fisher, group))
-        duals.append(dual)
-        squares.append(square.to(device))
-        # The Euclidean dual is the gradient, whose length is known.
-        lengths.append(squares[-1] if isinstance(geometry, Euclidean) else square_norm(dual).to(device))
+    for group in alike(params, grads):
+        norms: list[Tensor] = []
+        norms_of_dual: list[Tensor] = []
+        for part in _parts(*([tensors[index] for index in group] for tensors in (params, grads, fisher))):
+            dual, found = dual_and_norms(geometry, *part)
+            moves.append((part[0], dual))
+            norms += found
+            # The Euclidean dual is the gradient, whose norms are known.
+            norms_of_dual += found if isinstance(geometry, Euclidean) else norms_of(dual)
+        squares.append(_sum_of_squares(norms).to(device))
+        lengths.append(_sum_of_squares(norms_of_dual).to(device))
     norm = sum_over_shards(torch.stack(squares).sum()).sqrt()
     length = norm if isinstance(geometry, Euclidean) else sum_over_shards(torch.stack(lengths).sum()).sqrt()
     radius = radius.to(device)
     sound = radius.isfinite() & norm.isfinite() & (radius > 0) & (norm > 0)
-    scale = radius / norm
-    for group, dual in zip(groups, duals, strict=True):
-        _add_(_pick(params, group), dual, scale.to(dual[0].device), sound.to(dual[0].device))
+    scale = torch.where(sound, radius / norm, 0.0)
+    for moved, dual in moves:
+        _add_(moved, dual, scale.to(dual[0].device), sound.to(dual[0].device))
     return Ascended(norm, torch.where(sound, scale * length, 0.0), ~sound)
+
+
+def _sum_of_squares(norms: list[Tensor]) -> Tensor:
+    return torch.stack(norms).square().sum()
 
 
 def _add_(params: list[Tensor], epsilon: list[Tensor], scale: Tensor, sound: Tensor) -> None:
@@ -60,22 +68,39 @@ def _add_(params: list[Tensor], epsilon: list[Tensor], scale: Tensor, sound: Ten
     A gradient that is not finite must not reach the weights, and 0 times it is not 0: but 0 times its bits is.
     """
     bits = _BITS[epsilon[0].element_size()]
-    kept = sound.to(bits)
-    for part in _parts(params):
-        torch._foreach_mul_([epsilon[index].view(bits) for index in part], kept)
-        torch._foreach_mul_([epsilon[index] for index in part], torch.where(sound, scale, 0.0))
-        torch._foreach_add_([params[index] for index in part], [epsilon[index] for index in part])
+    torch._foreach_mul_([tensor.view(bits) for tensor in epsilon], sound.to(bits))
+    torch._foreach_mul_(epsilon, scale)
+    torch._foreach_add_(params, epsilon)
 
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+_CACHED_ELEMENTS = 1 << 19
+"""Of a weight, its gradient and what is made of them, as many as the cache of a CPU holds.
 
-def _parts(tensors: list[Tensor]) -> list[range]:
-    """What to go through at a time: all tensors with one kernel on a GPU; on a CPU one, which its cache may hold."""
-    if tensors[0].device.type != "cpu":
-        return [range(len(tensors))]
-    return [range(index, index + 1) for index in range(len(tensors))]
+The norm of a larger tensor is put together of its pieces', which rounds otherwise: another number, other last bits.
+"""
 
 
-def _pick(tensors: list[Tensor], indices: list[int]) -> list[Tensor]:
-    return [tensors[index] for index in indices]
+def _parts(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
+    """What to go through at a time: all tensors with one kernel on a GPU, some of them or some rows of one on a CPU."""
+    if lists[0][0].device.type != "cpu":
+        yield list(lists)
+        return
+    part: list[list[Tensor]] = [[] for _ in lists]
+    elements = 0
+    for tensors in zip(*lists, strict=True):
+        for pieces in zip(*map(_split, tensors), strict=True):
+            if part[0] and elements + pieces[0].numel() > _CACHED_ELEMENTS:
+                yield part
+                part, elements = [[] for _ in lists], 0
+            for members, piece in zip(part, pieces, strict=True):
+                members.append(piece)
+            elements += pieces[0].numel()
+    yield part
+
+
+def _split(tensor: Tensor) -> Sequence[Tensor]:
+    if tensor.numel() <= _CACHED_ELEMENTS:
+        return (tensor,)
+    return tensor.split(max(1, _CACHED_ELEMENTS * len(tensor) // tensor.numel()))

@@ -1,14 +1,16 @@
 """Side effects of a forward pass, held back: dropout, running statistics, random numbers."""
 
+import random
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
-
-RandomState = dict[torch.device, Tensor]
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -58,21 +60,34 @@ def normalises_by_batch(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
 
 
+@dataclass(frozen=True)
+class RandomState:
+    """The states of the global generators that a forward may draw from; NumPy's where the program has imported it."""
+
+    of_torch: dict[torch.device, Tensor]
+    of_python: Any
+    of_numpy: Any | None
+
+
 def random_state(devices: Iterable[torch.device]) -> RandomState:
     """The states of the global generators of these devices and of the CPU."""
-    state = {torch.device("cpu"): torch.get_rng_state()}
+    of_torch = {torch.device("cpu"): torch.get_rng_state()}
     for device in devices:
         if device.type not in ("cpu", "meta"):
-            state[device] = torch.get_device_module(device).get_rng_state(device)
-    return state
+            of_torch[device] = torch.get_device_module(device).get_rng_state(device)
+    numpy = _numpy_random()
+    return RandomState(of_torch, random.getstate(), None if numpy is None else numpy.get_state(legacy=False))
 
 
 def set_random_state(state: RandomState) -> None:
-    for device, value in state.items():
+    for device, value in state.of_torch.items():
         if device.type == "cpu":
             torch.set_rng_state(value)
         else:
             torch.get_device_module(device).set_rng_state(value, device)
+    random.setstate(state.of_python)
+    if state.of_numpy is not None:
+        sys.modules["numpy.random"].set_state(state.of_numpy)
 
 
 @contextmanager
@@ -81,7 +96,7 @@ def isolated_randomness(devices: Iterable[torch.device], start: RandomState | in
     outside = random_state(devices)
     try:
         if isinstance(start, int):
-            _seed(start, outside)
+            _seed(start, outside.of_torch)
         elif start is not None:
             set_random_state(start)
         yield
@@ -98,3 +113,11 @@ def _seed(seed: int, devices: Iterable[torch.device]) -> None:
             backend = torch.get_device_module(device)
             with backend.device(device):
                 backend.manual_seed(seed)
+    random.seed(seed)
+    if (numpy := _numpy_random()) is not None:
+        numpy.seed(seed % 2**32)
+
+
+def _numpy_random() -> Any | None:
+    """numpy.random where the program has imported it: elsewhere no forward draws from it, and TRAM needs no NumPy."""
+    return sys.modules.get("numpy.random")

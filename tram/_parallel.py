@@ -78,8 +78,19 @@ class Processes:
     def unsynchronised(self) -> Iterator[None]:
         """Forward and backward passes whose gradients the replicas keep to themselves.
 
-        Shards have no such thing: a whole gradient on every process is what they are there to avoid.
+        Shards have no such thing: a whole gradient on every process is what they are there to avoid. Raises ValueError
+        for replicas that cannot.
         """
+        if any(replica.static_graph for replica in self.replicas):
+            raise ValueError(
+                "DistributedDataParallel(..., static_graph=True) cannot hold gradients back while it learns the graph, "
+                'which several micro-batches and sync="local" need: leave static_graph out'
+            )
+        with self._without_exchange():
+            yield
+
+    @contextmanager
+    def _without_exchange(self) -> Iterator[None]:
         with ExitStack() as stack:
             for replica in self.replicas:
                 stack.enter_context(replica.no_sync())
@@ -93,7 +104,7 @@ class Processes:
         try:
             for replica in self.replicas:
                 replica.require_forward_param_sync = False
-            with self.unsynchronised():
+            with self._without_exchange():
                 yield
         finally:
             for replica, required in zip(self.replicas, before, strict=True):

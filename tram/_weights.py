@@ -1,5 +1,6 @@
 """Lists of parameters: found, copied, swapped and moved in place, never by replacing their storage."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,31 @@ from torch.nn.parallel import DistributedDataParallel
 def trainable(model: nn.Module) -> dict[str, Tensor]:
     """Every trainable parameter once, by its first name in the unwrapped model: a tied weight is one parameter."""
     return {name: param for name, param in _unwrapped(model).named_parameters() if param.requires_grad}
+
+
+def refuse_unfit(params: dict[str, Tensor]) -> None:
+    """Raise ValueError for parameters that an ascent cannot move: complex ones, and those of 8 bits."""
+    for name, param in params.items():
+        if param.dtype not in (*_HALF, torch.float32, torch.float64):
+            raise ValueError(
+                f"{name} is of {param.dtype}, which this method cannot perturb: keep it in float16, bfloat16, float32 "
+                "or float64, or freeze it"
+            )
+
+
+def warn_of_rounding(params: dict[str, Tensor]) -> None:
+    """Warn of parameters whose last bit is large: what is less than half of it is rounded away when added."""
+    halves = [name for name, param in params.items() if param.dtype in _HALF]
+    if halves:
+        warnings.warn(
+            f"{halves[0]} and {len(halves) - 1} more are of {params[halves[0]].dtype}, which rounds away small steps, "
+            "as epsilon and those of an average are: keep weights in float32, as by model.float(), and let "
+            "torch.autocast or FSDP's mixed precision cast them",
+            stacklevel=2,
+        )
+
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
@@ -49,31 +75,59 @@ def non_finite(grads: list[Tensor]) -> Tensor:
 
 @contextmanager
 def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
-    """The values of two lists exchanged, and back on leaving, with the largest tensor's worth of temporary memory.
+    """The values of two lists exchanged, and back on leaving, by way of temporary memory as large as the largest tensor
+    or, but on a CPU, as an eighth of all.
 
     That is allocated before anything moves: running out of memory leaves every value where it was.
     """
-    sizes: dict[tuple[torch.device, torch.dtype], int] = defaultdict(int)
-    for tensor in left:
-        sizes[tensor.device, tensor.dtype] = max(sizes[tensor.device, tensor.dtype], tensor.numel())
-    scratch = {key: torch.empty(size, device=key[0], dtype=key[1]) for key, size in sizes.items()}
+    lots = _lots(left, right)
     exchanged = 0
     try:
-        for one, other in zip(left, right, strict=True):
-            _exchange(one, other, scratch)
+        for lot in lots:
+            _exchange(*lot)
             exchanged += 1
         yield
     finally:
-        for one, other in list(zip(left, right, strict=True))[:exchanged]:
-            _exchange(one, other, scratch)
+        for lot in lots[:exchanged]:
+            _exchange(*lot)
+
+
+_Lot = tuple[list[Tensor], list[Tensor], list[Tensor]]
+"""Tensors of both lists, and as much temporary memory, which the next lot uses again."""
+
+
+def _lots(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[_Lot]:
+    """Each tensor by itself, or at most some twenty lots for each device and dtype, however many tensors there are."""
+    groups: dict[tuple[torch.device, torch.dtype], list[int]] = defaultdict(list)
+    for index, tensor in enumerate(left):
+        groups[tensor.device, tensor.dtype].append(index)
+    lots: list[_Lot] = []
+    for (device, dtype), group in groups.items():
+        sizes = [left[index].numel() for index in group]
+        alone = _is_for_one_by_one(device)
+        scratch = torch.empty(max(max(sizes), 0 if alone else sum(sizes) // 8), device=device, dtype=dtype)
+        begin = len(scratch)
+        for index, size in zip(group, sizes, strict=True):
+            if alone or begin == len(scratch) or begin + size > len(scratch):
+                lots.append(([], [], []))
+                begin = 0
+            held = scratch[begin : begin + size].view(left[index].shape)
+            for part, tensor in zip(lots[-1], (left[index], right[index], held), strict=True):
+                part.append(tensor)
+            begin += size
+    return lots
+
+
+def _is_for_one_by_one(device: torch.device) -> bool:
+    """A CPU, whose cache may hold one tensor: elsewhere it is kernels that cost, and one may copy many tensors."""
+    return device.type == "cpu"
 
 
 @torch.no_grad()
-def _exchange(one: Tensor, other: Tensor, scratch: dict[tuple[torch.device, torch.dtype], Tensor]) -> None:
-    held = scratch[one.device, one.dtype][: one.numel()].view(one.shape)
-    held.copy_(one)
-    one.copy_(other)
-    other.copy_(held)
+def _exchange(left: list[Tensor], right: list[Tensor], held: list[Tensor]) -> None:
+    torch._foreach_copy_(held, left)
+    torch._foreach_copy_(left, right)
+    torch._foreach_copy_(right, held)
 
 
 def alike(params: list[Tensor], grads: list[Tensor]) -> list[list[int]]:

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from tram._ascent import ascend_
 from tram._checks import is_number, nearest, one_of
-from tram._forward import Forward, ReferenceLogits, outputs_of
+from tram._forward import Forward, ReferenceLogits, outputs_of, refuse_detached
+from tram._graph import parameters_of
 from tram._modes import (
     RandomState,
     dropout_off,
@@ -34,7 +35,16 @@ from tram._modes import (
 )
 from tram._noise import InputNoise, find_input_module
 from tram._parallel import Processes, Sync, find_processes, refuse_inside_replica
-from tram._weights import alike, copies, local, non_finite, swapped, trainable
+from tram._weights import (
+    alike,
+    copies,
+    local,
+    non_finite,
+    refuse_unfit,
+    swapped,
+    trainable,
+    warn_of_rounding,
+)
 from tram.divergences import distance
 from tram.methods import METHODS, Ascent, Method, TrustRegion
 from tram.references import NoisyInput, PastWeights
@@ -69,7 +79,8 @@ class TRAM:
     `method` is a name of `METHODS` or a `Method`. `input_module` is the module whose output noise is added to, for
     methods with noise; token and patch embeddings are found by themselves. `scaler` is the GradScaler of fp16
     training. `seed` determines the noise. Freeze parameters, and give them device and dtype, before the first step.
-    `model` must hold every parameter that the loss trains: others would add up the gradients of both passes.
+    `model` must hold every parameter that the loss trains: others would add up the gradients of both passes, and the
+    first step refuses them (those of shards it cannot tell).
 
     Several processes: `model` is the wrapped one, DistributedDataParallel(...) or fully_shard(...). With sync="global"
     g and d are averaged over them, and the result is that of one process with the whole batch; with sync="local"
@@ -135,6 +146,7 @@ class TRAM:
         self._reference: list[Tensor] = []
         self._backup: list[Tensor] = []
         self._perturbed = False
+        self._graph_is_known = False
         self._batch = _Batch()
 
     def __repr__(self) -> str:
@@ -251,7 +263,8 @@ class TRAM:
                 yield
             if self._batch.index != first_pass:
                 raise RuntimeError(
-                    f"the second pass saw {self._batch.index} of the first pass's {first_pass} micro-batches"
+                    f"the second pass saw {self._batch.index} of the first pass's {first_pass} micro-batches: "
+                    "within perturbed(), call objective(batch) and its backward() again for each, in the same order"
                 )
         finally:
             with torch.no_grad():
@@ -371,7 +384,8 @@ class TRAM:
         if method.ascent is not None and method.ascent.fisher_gradient == "separate":
             self._accumulate_fisher_gradient(forward, batch, state)
         with self._ascent_noise():
-            loss, logits, mask = outputs_of(forward(batch))
+            loss, logits, mask = self._outputs(forward, batch)
+        refuse_detached(loss)
         objective = loss
         if region is not None:
             if past is None:
@@ -388,6 +402,7 @@ class TRAM:
             self._batch.distances.append(d.detach())
             self.distance = torch.stack(self._batch.distances).mean()
             objective = loss + method.penalty * d if method.penalty > 0 else loss
+        self._refuse_outsiders(objective)
         # Kept last: a forward that raised has left nothing behind.
         self._batch.losses.append(loss.detach())
         self._batch.random_states.append(state)
@@ -397,11 +412,13 @@ class TRAM:
     def _second_pass_loss(self, forward: Forward, batch: Any) -> Tensor:
         if self._batch.index >= len(self._batch.random_states):
             raise RuntimeError(
-                f"the second pass has more micro-batches than the first ({len(self._batch.random_states)})"
+                f"the second pass has more micro-batches than the first ({len(self._batch.random_states)}): "
+                "within perturbed(), call objective(batch) once for each of those"
             )
         state, region = self._batch.random_states[self._batch.index], self.method.trust_region
         set_random_state(state)
-        loss, logits, mask = outputs_of(forward(batch))
+        loss, logits, mask = self._outputs(forward, batch)
+        refuse_detached(loss)
         if region is not None and self.method.penalty > 0:
             if isinstance(region.reference, NoisyInput):
                 reference = self._noisy_logits(forward, batch, state, region.reference)
@@ -413,6 +430,9 @@ class TRAM:
             loss = loss * torch.where(self._batch.first_pass_is_finite, 1.0, torch.nan).to(loss.device, loss.dtype)
         self._batch.index += 1
         return loss
+
+    def _outputs(self, forward: Forward, batch: Any) -> tuple[Tensor, Any, Tensor | None]:
+        return outputs_of(forward, batch, is_called_again=self.method.passes.forward > 1)
 
     def _past_logits(self, forward: Forward, batch: Any, state: RandomState) -> Tensor:
         assert self._past_weights is not None
@@ -446,7 +466,7 @@ class TRAM:
         mode = dropout_off(self.model) if reference.dropout == "off" else nullcontext()
         beside = nullcontext() if torch.is_grad_enabled() else self._processes.unnoticed()
         with beside, mode, frozen_statistics(self.model), isolated_randomness(self._devices, start):
-            logits = outputs_of(forward(batch))[1]
+            logits = self._outputs(forward, batch)[1]
         if not isinstance(logits, Tensor):
             raise TypeError(
                 f"this method compares logits, and forward(batch) returned {type(logits).__name__} in their place"
@@ -484,7 +504,8 @@ class TRAM:
             frozen_statistics(self.model),
             isolated_randomness(self._devices, state),
         ):
-            loss = outputs_of(forward(batch))[0]
+            loss = self._outputs(forward, batch)[0]
+            refuse_detached(loss)
             loss = loss if self.scaler is None else self.scaler.scale(loss)
             grads = self._processes.gradients(loss, list(self._params.values()))
         self._noise_is_differentiated()
@@ -506,7 +527,8 @@ class TRAM:
         moved = [index for index, param in enumerate(self._params.values()) if param.grad is not None]
         if not moved:
             raise RuntimeError(
-                "no parameter has a gradient after the first pass: differentiate what objective() returns"
+                "no parameter has a gradient after the first pass: differentiate what objective() returns, and let no "
+                "hook step an optimizer or clear gradients within backward()"
             )
         params = [self._weights[index] for index in moved]
         grads = self._gradients()
@@ -568,6 +590,10 @@ class TRAM:
         return region.reference if region is not None and isinstance(region.reference, PastWeights) else None
 
     @property
+    def _averages_weights(self) -> bool:
+        return self._past_weights is not None and 0 < self._past_weights.decay < 1
+
+    @property
     def _shares_backup(self) -> bool:
         """Whether theta before the ascent, kept to be restored, is what the next step calls theta_{t-1}."""
         previous = self._past_weights is not None and self._past_weights.decay == 0
@@ -611,6 +637,10 @@ class TRAM:
             raise ValueError("the model has no trainable parameter")
         layout: list[object] = [(id(param), param.dtype, param.device) for param in found.values()]
         if not self._params:
+            if self.method.ascent is not None:
+                refuse_unfit(found)
+            if self.method.ascent is not None or self._averages_weights:
+                warn_of_rounding(found)
             self._params, self._layout = found, layout
             # Also those of frozen parameters: dropout draws random numbers there too.
             self._devices = list(dict.fromkeys(param.device for param in self.model.parameters()))
@@ -628,8 +658,26 @@ class TRAM:
         if leftover:
             raise ValueError(
                 f"gradients are left over from an earlier step ({leftover[0]} and {len(leftover) - 1} more): "
-                "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step()"
+                "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step(), and freeze "
+                "parameters that the optimizer does not hold"
             )
+
+    def _refuse_outsiders(self, objective: Tensor) -> None:
+        """Raise ValueError, in the first step, if a parameter that is not the model's would get both passes' gradients.
+
+        Shards are not in the graph, but whole weights in their place.
+        """
+        if self._graph_is_known or self.method.ascent is None or self._processes.sharded:
+            return
+        ours = {id(param) for param in self._params.values()}
+        for param in parameters_of(objective):
+            if id(param) not in ours:
+                raise ValueError(
+                    f"the loss trains a parameter of shape {tuple(param.shape)} that is not in TRAM's model, and would "
+                    "add up its gradients of both passes: give TRAM a module that holds all, as in "
+                    "TRAM(nn.ModuleList([model, head]), method), or freeze it"
+                )
+        self._graph_is_known = True
 
     def _derived_seed(self, purpose: str) -> int:
         """A seed for this step and micro-batch: noise is a function of it, and resuming needs no generator's state."""

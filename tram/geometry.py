@@ -27,7 +27,8 @@ class Adaptive:
     """The ball |epsilon / (|theta| + eta)|_2 <= r of ASAM (Kwon et al., 2021; Eqs. 2 and 7 of the paper have eta = 0).
 
     `scale_vectors=False` leaves parameters of one dimension or less (biases, norms) Euclidean, as the code of ASAM's
-    authors does. With eta = 0, a parameter that is exactly zero is never perturbed.
+    authors does with biases; it goes by names, and scales the weights of norms. With eta = 0, a parameter that is
+    exactly zero is never perturbed.
     """
 
     eta: float = 0.0
@@ -64,35 +65,34 @@ class Released:
 Geometry = Euclidean | Adaptive | Fisher | Released
 
 
-def dual_and_square_norm(
+def dual_and_norms(
     geometry: Geometry, params: list[Tensor], grads: list[Tensor], fisher: list[Tensor]
-) -> tuple[list[Tensor], Tensor]:
-    """The dual of the gradient and <g, dual>, the square of the norm that divides epsilon, in float32 at least.
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The dual of the gradient, and a norm of each tensor whose squares add up to <g, dual>.
 
     The lists hold tensors of equal shapes, on one device and of one dtype; `fisher` holds the gradient whose square
     is f, mostly `grads` itself. The tensors of `grads` may be overwritten.
     """
     if isinstance(geometry, Euclidean):
-        return grads, square_norm(grads)
+        return grads, norms_of(grads)
     if isinstance(geometry, Adaptive):
         scales = _adaptive_scales(geometry, params)
         torch._foreach_mul_(grads, scales)
-        square = square_norm(grads)
+        norms = norms_of(grads)
         torch._foreach_mul_(grads, scales)
-        return grads, square
+        return grads, norms
     if isinstance(geometry, Fisher):
         metric = list(torch._foreach_mul(fisher, fisher))
         torch._foreach_mul_(metric, geometry.eta)
         torch._foreach_add_(metric, 1.0)
-        duals = list(torch._foreach_div(grads, metric))
         # <g, g / m> = |g / sqrt(m)|^2 is a sum of squares: never negative, whatever the rounding.
-        torch._foreach_sqrt_(metric)
+        norms = norms_of(list(torch._foreach_div(grads, torch._foreach_sqrt(metric))))
         torch._foreach_div_(grads, metric)
-        return duals, square_norm(grads)
+        return grads, norms
     if geometry.adaptive:
         torch._foreach_mul_(grads, params)
-        return list(torch._foreach_mul(params, params)), square_norm(grads)
-    return [torch.ones_like(param) for param in params], square_norm(grads)
+        return list(torch._foreach_mul(params, params)), norms_of(grads)
+    return [torch.ones_like(param) for param in params], norms_of(grads)
 
 
 def _adaptive_scales(geometry: Adaptive, params: list[Tensor]) -> list[Tensor]:
@@ -106,8 +106,7 @@ def _adaptive_scales(geometry: Adaptive, params: list[Tensor]) -> list[Tensor]:
     return scales
 
 
-def square_norm(tensors: list[Tensor]) -> Tensor:
-    """The sum of all squares, in float32 at least."""
+def norms_of(tensors: list[Tensor]) -> list[Tensor]:
+    """The Euclidean norm of each tensor, in float32 at least."""
     dtype = torch.promote_types(tensors[0].dtype, torch.float32)
-    norms = torch._foreach_norm(tensors, 2, dtype=dtype)
-    return torch.stack(norms).square().sum()
+    return list(torch._foreach_norm(tensors, 2, dtype=dtype))

@@ -170,3 +170,5 @@ METHODS: dict[str, Method] = {
     "TRAM-x-MMD": Method(replace(_R3F, divergence=MMD()), ascent=_BY_DISTANCE),
     "TRAM-x-L2": Method(replace(_R3F, divergence=L2()), ascent=_BY_DISTANCE),
 }
+"""A method that is named after ASAM or TRAM ascends in the adaptive geometry, theta^2 g, but TRAM-Fisher in Fisher's.
+For the Euclidean one: Method(METHODS["TRAM-prev"].trust_region, ascent=Ascent(Euclidean(), "d"))."""

@@ -4,21 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from tests.conformance.cells import Cell
-from tests.conformance.problem import MAX_NORM, SEED, STOP, Batch, base_optimizer, make_scaler, parts
+from tests.conformance.loop import trained
+from tests.conformance.problem import MAX_NORM, SEED, Batch, base_optimizer, make_scaler
 from tests.conformance.reference import forward_of
-from tests.conformance.setting import Setting, weights_of
+from tests.conformance.setting import Setting
 from tram import TRAMOptimizer
 
 
 def train(cell: Cell, setting: Setting) -> dict[str, Tensor]:
-    loop = _Loop(cell, setting)
-    for step, micro_batches in enumerate(parts(cell, setting.rank)):
-        if cell.resumed and step == STOP:
-            loop.save()
-            loop = _Loop(cell, setting, resuming=True)
-            loop.load()
-        loop.step(micro_batches)
-    return weights_of(loop.model)
+    return trained(_Loop, cell, setting)
 
 
 class _Loop:

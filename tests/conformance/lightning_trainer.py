@@ -1,14 +1,12 @@
 """What both ways of Lightning share: the module, and the Trainer of a cell, which stops and resumes it."""
 
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy, model_parallel
@@ -18,80 +16,60 @@ from torch.utils.data import DataLoader
 from tests.conformance.cells import Cell
 from tests.conformance.problem import SEED, STEPS, STOP, Batch, make_optimizer, make_scaler, parts
 from tests.conformance.setting import Setting, sharded, weights_of
-from tram import TRAM
+from tests.snippets import run_all
 
 # Every mesh has process groups, whose threads nobody ends: one mesh for all cells of a process.
 model_parallel._setup_device_mesh = cache(model_parallel._setup_device_mesh)
 
+_PAGE = run_all("lightning", torch=torch)
+Estimated: Any = _PAGE["Estimated"]
+Automatic: Any = _PAGE["Automatic"]
+Manual: Any = _PAGE["Manual"]
+InShards: Any = _PAGE["InShards"]
+"""The classes of docs/training/lightning.md: the matrix trains with what the page prints."""
 
-class Net(LightningModule):
-    """A LightningModule around the model; its estimator knows the strategy's model, and is in the checkpoints."""
 
-    tram: TRAM
-
-    def loaded(self, micro_batches: list[Batch]) -> list[Any]:
-        """What `training_step` is given, in turn, for a step's micro-batches."""
-        raise NotImplementedError
+class OfCell(Estimated):
+    """The data, the optimizer and the layout of a cell, for one of the page's classes to come after this one."""
 
     def __init__(self, cell: Cell, setting: Setting, resuming: bool) -> None:
-        super().__init__()
-        self.cell, self.setting, self.resuming = cell, setting, resuming
-        self.net = setting.model(resuming)
-        self.tram_state: dict[str, Any] | None = None
+        network = setting.model(resuming)
+        seed = SEED + 1 if resuming else SEED
+        super().__init__(network, cell.method, input_module=network.embedding, sync=setting.sync, seed=seed)
+        self.cell, self.setting = cell, setting
 
     def configure_model(self) -> None:
         if self.cell.layout == "FSDP2":
-            sharded(self.net)
+            sharded(self.network)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return make_optimizer(self.cell.method, self.net)
+        return make_optimizer(self.cell.method, self.network)
+
+    def loss_and_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        outputs = self.network(**batch)
+        return outputs["loss"], outputs["logits"]
 
     def train_dataloader(self) -> Any:
         batches: Any = self.loaded(parts(self.cell, self.setting.rank)[self.current_epoch])
         return DataLoader(batches, batch_size=None)
 
-    def on_train_start(self) -> None:
-        strategy: Any = self.trainer.strategy
-        self.tram = TRAM(
-            strategy.model,
-            self.cell.method,
-            input_module=self.net.embedding,
-            scaler=getattr(strategy.precision_plugin, "scaler", None),
-            sync=self.setting.sync,
-            seed=SEED + 1 if self.resuming else SEED,
-        )
-        if self.tram_state is not None:
-            self.tram.load_state_dict(self.tram_state)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The first process writes what it is given, so it is given everyone's."""
-        states: list[Any] = [self.tram.state_dict()] * self.cell.processes
-        if self.cell.processes > 1:
-            dist.all_gather_object(states, self.tram.state_dict())
-        checkpoint["tram"] = states
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.tram_state = checkpoint["tram"][self.setting.rank]
-
-    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        net: Any = self.net
-        outputs = net(**batch)
-        return outputs["loss"], outputs["logits"]
+    def loaded(self, micro_batches: list[Batch]) -> list[Any]:
+        """What `training_step` is given, in turn, for a step's micro-batches."""
+        raise NotImplementedError
 
 
-def train(
-    cell: Cell, setting: Setting, make: Callable[[Cell, Setting, bool], Net], **options: Any
-) -> dict[str, Tensor]:
+def train(cell: Cell, setting: Setting, way: type[OfCell], **options: Any) -> dict[str, Tensor]:
     """An epoch is a step: Lightning resumes at the beginning of an epoch."""
     path = str(setting.folder / "stopped.ckpt")
+    made: Any = type("Sharded", (way, InShards), {}) if cell.layout == "FSDP2" else way
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)  # advice, as on how many workers a loader might have
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # of torch, to Lightning
         if cell.resumed:
             stopped = trainer_of(cell, STOP, **options)
-            stopped.fit(make(cell, setting, False))
+            stopped.fit(made(cell, setting, False))
             stopped.save_checkpoint(path)
-        module, resume = make(cell, setting, cell.resumed), path if cell.resumed else None
+        module, resume = made(cell, setting, cell.resumed), path if cell.resumed else None
         trainer_of(cell, STEPS, **options).fit(module, ckpt_path=resume, weights_only=True)
     return weights_of(module)
 

@@ -1,4 +1,4 @@
-"""What every cell trains: a classifier of 67 weights, in the form that every framework takes."""
+"""What every cell trains: a classifier of 75 weights, in the form that every framework takes."""
 
 from typing import Any
 

@@ -1,16 +1,19 @@
 """torch.compile: the numbers of the model as it is, no graph break of ours, nothing compiled after the first step."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 import torch._dynamo
+import torch._inductor.config
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from tests.problems import Batch, Problem, classification, weights
-from tram import METHODS, TRAM
+from tram import METHODS, TRAM, Ascent, Euclidean, Method
 
 STEPS = 4
 
@@ -103,6 +106,40 @@ def test_a_graph_with_a_backward_of_its_own_differentiates_through_noise(name: s
     expected = everything(plain)
     for key, value in everything(problem).items():
         torch.testing.assert_close(value, expected[key], rtol=1e-9, atol=1e-11)
+
+
+@pytest.fixture
+def _inductor() -> Iterator[None]:
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("inductor needs a C++ compiler")
+    with torch._inductor.config.patch(compile_threads=1):
+        yield
+
+
+@pytest.mark.usefixtures("_inductor")
+@pytest.mark.parametrize(("name", "mode"), [("TRAM-prev", "default"), ("ASAM+R3F", "reduce-overhead")])
+def test_machine_code_of_inductor_trains_as_the_model(name: str, mode: str) -> None:
+    plain, problem = classification(norm=True), classification(norm=True)
+    train(plain, plain.model, TRAM(plain.model, name, input_module=plain.input_module))
+    compiled = torch.compile(problem.model, mode=mode, fullgraph=True)
+    train(problem, compiled, TRAM(compiled, name, input_module=problem.input_module))
+    assert counters["inductor"]
+    expected = everything(plain)
+    for key, value in everything(problem).items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.usefixtures("_inductor")
+def test_dropout_of_inductors_own_has_the_same_masks_in_both_passes() -> None:
+    """An ascent of radius 0 then changes nothing; the masks are not those of the model as it is."""
+    found = []
+    for method in (Method(), Method(ascent=Ascent(Euclidean(), 0.0))):
+        problem = classification(dropout=0.5)
+        compiled = torch.compile(problem.model, fullgraph=True)
+        train(problem, compiled, TRAM(compiled, method))
+        found.append(everything(problem))
+    for key, value in found[0].items():
+        torch.testing.assert_close(found[1][key], value, rtol=1e-12, atol=1e-14)
 
 
 def test_the_noise_operator_is_what_torch_asks_of_one() -> None:

@@ -77,6 +77,63 @@ def _(rank: int) -> None:
             assert_same_course(found, of_one_process(classification, METHODS[name], STEPS, 2))
 
 
+@CASES.add("a static graph, as long as every pass is exchanged")
+def _(rank: int) -> None:
+    for name in ("SGD", "ASAM+R3F", "TRAM-prev"):
+        problem = classification()
+        ddp = wrapped(problem, static_graph=True)
+        tram = TRAM(ddp, name, input_module=problem.input_module)
+        found = train(problem, tram, ddp, own_part(problem, rank, STEPS, 1))
+        assert_same_course(found, of_one_process(classification, METHODS[name], STEPS, 1))
+    for sync, count in (("global", 2), ("local", 1)):
+        problem = classification()
+        ddp = wrapped(problem, static_graph=True)
+        tram = TRAM(ddp, "SAM", sync=sync)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"static_graph=True.*cannot hold gradients back.*leave static_graph out"):
+            tram.backward(calling(ddp, problem), *own_part(problem, rank, 1, count)[0])
+
+
+class Rooms(nn.Module):
+    """The second of its parts is used by every other forward only: in a step of SAM by its second pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.always, self.sometimes, self.calls = nn.Linear(5, 3), nn.Linear(5, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        logits = self.always(x)
+        return logits if self.calls % 2 else logits + self.sometimes(x)
+
+
+@CASES.add("a parameter that the first pass does not use, found by the wrapper")
+def _(rank: int) -> None:
+    found = []
+    for processes in (1, 2):
+        torch.manual_seed(3)
+        problem = classification()
+        model = Rooms().double()
+        called = DistributedDataParallel(model, find_unused_parameters=True) if processes == 2 else model
+        rooms = Problem(model, problem.forward, problem.batches, model)
+        steps = own_part(problem, rank, STEPS, 1) if processes == 2 else [[batch] for batch in problem.batches[:STEPS]]
+        found.append(train(rooms, TRAM(called, "SAM"), called, steps))
+    assert_same_course(*found)
+    assert not torch.equal(found[0][0]["sometimes.weight"], found[0][-1]["sometimes.weight"])
+
+
+@CASES.add("a parameter outside the wrapped model is told")
+def _(rank: int) -> None:
+    problem, head = classification(), nn.Linear(3, 3).double()
+    ddp = wrapped(problem)
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = head(ddp(batch["x"]))
+        return nn.functional.cross_entropy(logits, batch["y"]), logits
+
+    with pytest.raises(ValueError, match="not in TRAM's model"):
+        TRAM(ddp, "SAM").backward(forward, problem.batches[0])
+
+
 @CASES.add("the base optimizer sees the same bits on both processes")
 def _(rank: int) -> None:
     problem = classification(dtype=torch.float32)
@@ -339,11 +396,12 @@ def _(rank: int) -> None:
 def _(rank: int) -> None:
     """Its two processes against one that sees what both saw, step by step."""
     from tests.tram import test_trainer as hugging_face
+    from tests.tram.tiny_transformers import classifier
 
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "1"}  # asked for, not used: there is a group already
     seen: list[Tensor] = []
-    model, alone = hugging_face.classifier(), hugging_face.classifier()
+    model, alone = classifier(), classifier()
     model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"].clone()), with_kwargs=True)
     with tempfile.TemporaryDirectory() as folder:
         trainer = hugging_face.TRAMTrainer(

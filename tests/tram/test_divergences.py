@@ -245,3 +245,39 @@ def test_an_empty_mask_gives_zero() -> None:
 def test_bad_input_is_named(make, named: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def kl_by_choosing(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) with its two forms of a term chosen by `where`, for autograd to differentiate."""
+    p, q = log_p.exp(), log_q.exp()
+    impossible = log_p == -math.inf
+    ratio = torch.where(impossible, 0.0, log_q - log_p)
+    near = ratio.clamp(-1.0, 1.0)
+    small, large = p * (torch.expm1(near) - near), q - p - p * ratio
+    return torch.where((ratio.abs() <= 1) & ~impossible, small, large).sum(-1)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-4, 0.1, 3.0, 60.0])
+def test_kl_has_the_bits_of_the_plain_formula(apart: float) -> None:
+    """Multiplying by 1 and 0 in place of choosing, in place of new tensors, changes no bit of d or its gradients."""
+    generator = torch.Generator().manual_seed(0)
+    left = 3 * torch.randn(300, 37, generator=generator)
+    right = left + apart * torch.randn(300, 37, generator=generator)
+    left[:100, 5] = right[:50, 5] = -math.inf
+    found = []
+    for kl in (tram.divergences._kl, kl_by_choosing):
+        log_p, log_q = (torch.log_softmax(side, -1) for side in (left, right))
+        log_q[-1, :20] = log_p[-1, :20] + 1.0  # at the bounds, where they are met exactly
+        log_p.requires_grad_(), log_q.requires_grad_()
+        rows = kl(log_p, log_q)
+        found.append((rows.detach(), *torch.autograd.grad(rows.sum(), (log_p, log_q))))
+    for ours, plain in zip(*found, strict=True):
+        assert torch.equal(ours, plain)
+    far = (torch.log_softmax(right, -1) - torch.log_softmax(left, -1)).nan_to_num(0).abs() > 1
+    assert (apart < 1) or far.float().mean() > 0.2
+
+
+@pytest.mark.parametrize("divergence", BY_ROWS, ids=repr)
+def test_no_rows_are_no_distance(divergence: tram.divergences.Divergence) -> None:
+    none = torch.zeros(0, 7)
+    assert distance(divergence, none, none, torch.zeros(0, dtype=torch.bool)) == 0

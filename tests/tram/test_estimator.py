@@ -937,8 +937,20 @@ def test_misused_passes_are_told() -> None:
     tram = make(problem, "SAM")
     objective = tram.objective(problem.forward)
     objective(problem.batches[0]).backward()
-    with pytest.raises(RuntimeError, match="0 of the first pass's 1"), tram.perturbed():
+    again = r"0 of the first pass's 1 micro-batches: within perturbed\(\), call objective\(batch\) .* again for each"
+    with pytest.raises(RuntimeError, match=again), tram.perturbed():
         pass
+    tram = make(problem, "SAM")
+    objective = tram.objective(problem.forward)
+    problem.model.zero_grad()
+    objective(problem.batches[0]).backward()
+    more = r"more micro-batches than the first \(1\): .*once for each of those"
+    with tram.perturbed():
+        objective(problem.batches[0]).backward()
+        with pytest.raises(RuntimeError, match=more):
+            objective(problem.batches[1])
+    tram.advance()
+    problem.model.zero_grad()
     tram = make(problem, "SAM")
     with pytest.raises(RuntimeError, match="none was begun"):
         tram.advance()

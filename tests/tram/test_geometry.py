@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import tram._ascent
 from tram import Adaptive, Euclidean, Fisher, Released
 from tram._ascent import ascend_
 from tram.geometry import Geometry
@@ -140,3 +142,61 @@ def test_released_ascent_ignores_the_direction_of_the_gradient() -> None:
 def test_bad_input_is_named(make, named: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_adaptive_is_the_asam_of_its_authors_or_of_its_ports() -> None:
+    """The authors' code scales what is called a weight by |w| + eta, and biases not; davda54/sam scales all by |w|."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    model(torch.randn(5, 4).double()).logsumexp(-1).sum().backward()
+    named = {name: (param.detach().clone(), torch.as_tensor(param.grad)) for name, param in model.named_parameters()}
+    found = []
+    for geometry, eta, everything in ((Adaptive(eta=0.01, scale_vectors=False), 0.01, False), (Adaptive(), 0.0, True)):
+        squares, steps = 0.0, {}
+        for name, (values, gradient) in named.items():
+            for index, (value, slope) in enumerate(
+                zip(values.flatten().tolist(), gradient.flatten().tolist(), strict=True)
+            ):
+                scale = abs(value) + eta if everything or "weight" in name else 1.0
+                squares += (scale * slope) ** 2
+                steps[name, index] = scale**2 * slope
+        expected = torch.tensor([0.5 * step / squares**0.5 for step in steps.values()], dtype=torch.float64)
+        params, grads = ([row[side] for row in named.values()] for side in (0, 1))
+        moved = torch.cat([part.flatten() for part in epsilon(geometry, params, grads, 0.5)])
+        torch.testing.assert_close(moved, expected, rtol=1e-9, atol=1e-15)
+        found.append(moved)
+    assert torch.cosine_similarity(*found, dim=0) < 0.9
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+def test_pieces_of_a_large_tensor_do_not_change_epsilon(geometry: Geometry, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, grads = tensors(3)
+    whole = epsilon(geometry, params, grads, 0.3)
+    monkeypatch.setattr(tram._ascent, "_CACHED_ELEMENTS", 3)  # a row of the first, one of the third, two of none
+    for one, other in zip(whole, epsilon(geometry, params, grads, 0.3), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+
+
+class LargestAllocation(TorchDispatchMode):
+    """The most elements that an operator makes at once: views and what is written in place are not made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view and not func._schema.is_mutable:
+            made = result if isinstance(result, list | tuple) else [result]
+            self.elements = max(self.elements, sum(one.numel() for one in made if isinstance(one, Tensor)))
+        return result
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+def test_the_ascent_makes_nothing_of_the_size_of_the_weights(geometry: Geometry) -> None:
+    limit = tram._ascent._CACHED_ELEMENTS
+    params = [torch.randn(8, limit // 2), torch.randn(100)]
+    grads = [torch.randn_like(param) for param in params]
+    with LargestAllocation() as largest:
+        ascend_(geometry, params, grads, grads, torch.tensor(0.05))
+    assert largest.elements <= limit

@@ -12,81 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    GPT2Config,
-    GPT2LMHeadModel,
-    T5Config,
-    T5ForConditionalGeneration,
-    XLMRobertaConfig,
-    XLMRobertaForSequenceClassification,
-)
+from transformers import BartForConditionalGeneration, T5ForConditionalGeneration
 
 from tests.problems import Batch, classification, same_bits, weights
 from tests.tram.naive import Naive
 from tests.tram.test_methods import fixed_noise
+from tests.tram.tiny_transformers import bart, classifier, language_model, t5
 from tram import METHODS, TRAM
 from tram._noise import InputNoise
-
-SMALL = {"vocab_size": 13, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
-NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
-
-
-def encoder() -> nn.Module:
-    return XLMRobertaForSequenceClassification(
-        XLMRobertaConfig(
-            **SMALL,
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=8,
-            max_position_embeddings=12,
-            num_labels=3,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-    )
-
-
-def decoder(dropout: float = 0.0) -> nn.Module:
-    return GPT2LMHeadModel(
-        GPT2Config(
-            **SMALL,
-            n_positions=8,
-            n_embd=8,
-            n_layer=1,
-            n_head=2,
-            resid_pdrop=dropout,
-            embd_pdrop=dropout,
-            attn_pdrop=dropout,
-        )
-    )
-
-
-def t5() -> nn.Module:
-    return T5ForConditionalGeneration(
-        T5Config(
-            vocab_size=13,
-            d_model=8,
-            d_kv=4,
-            d_ff=8,
-            num_layers=1,
-            num_heads=2,
-            dropout_rate=0.0,
-            decoder_start_token_id=0,
-        )
-    )
-
-
-def bart() -> nn.Module:
-    sides = {f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in LAYERS.items()}
-    return BartForConditionalGeneration(
-        BartConfig(**SMALL, **NO_DROPOUT, **sides, d_model=8, max_position_embeddings=8, decoder_start_token_id=0)
-    )
-
-
-LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 8}
 
 
 def vit() -> nn.Module:
@@ -135,8 +68,8 @@ class Model:
 
 
 MODELS = {
-    "encoder": Model(encoder, call={"return_dict": False}),
-    "decoder": Model(decoder, loss=next_token, shift=True),
+    "encoder": Model(classifier, call={"return_dict": False}),
+    "decoder": Model(partial(language_model, dropout=0.0), loss=next_token, shift=True),
     "T5": Model(t5, loss=same_tokens, call={"decoder_input_ids": None}),
     "BART": Model(bart, loss=same_tokens, call={"decoder_input_ids": None}),
     "ViT": Model(vit, images),

@@ -369,13 +369,13 @@ def _(rank: int) -> None:
 def _(rank: int) -> None:
     folders: list[str] = [tempfile.mkdtemp()] * 2
     dist.broadcast_object_list(folders, src=0)
-    for method in ("SAM", "TRAM-prev", "TRAM-pre", "ASAM+MESA", "TRAM-x"):
+    for name, method in EVERY_METHOD.items():
         problem = classification()
         model = sharded(problem)
         tram = TRAM(model, method, input_module=problem.input_module, seed=3)
         steps = own_part(problem, rank, 4, 1)
         plain(problem, tram, steps[:2])
-        folder = Path(folders[0]) / method
+        folder = Path(folders[0]) / name
         stored = {"tram": tram, "model": get_model_state_dict(model)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about its storages

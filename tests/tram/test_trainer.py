@@ -8,16 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    Trainer,
-    TrainingArguments,
-    XLMRobertaConfig,
-    XLMRobertaForSequenceClassification,
-)
+from transformers import GPT2LMHeadModel, Trainer, TrainingArguments
 
 from tests.problems import same_bits, weights
+from tests.tram.tiny_transformers import classifier, language_model
 from tram import METHODS, TRAM, TRAMTrainerMixin
 
 
@@ -30,30 +24,6 @@ class InOrder(Trainer):
 
 class TRAMTrainer(TRAMTrainerMixin, InOrder):
     pass
-
-
-def language_model() -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(
-        GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
-    )
-
-
-def classifier() -> XLMRobertaForSequenceClassification:
-    torch.manual_seed(0)
-    return XLMRobertaForSequenceClassification(
-        XLMRobertaConfig(
-            vocab_size=17,
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=8,
-            max_position_embeddings=12,
-            num_labels=3,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-    )
 
 
 def tokens(label: Any) -> list[dict[str, Tensor]]:

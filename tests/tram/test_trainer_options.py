@@ -13,24 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo.utils import counters
 from torch.utils.data import SequentialSampler
-from transformers import (
-    Seq2SeqTrainer,
-    Seq2SeqTrainingArguments,
-    T5Config,
-    T5ForConditionalGeneration,
-    TrainingArguments,
-)
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainingArguments
 
 from tests.problems import same_bits, weights
-from tests.tram.test_trainer import (
-    CLASSES,
-    LANGUAGE,
-    InOrder,
-    TRAMTrainer,
-    arguments,
-    classifier,
-    language_model,
-)
+from tests.tram.test_trainer import CLASSES, LANGUAGE, InOrder, TRAMTrainer, arguments
+from tests.tram.tiny_transformers import classifier, language_model, t5
 from tram import TRAM, TRAMTrainerMixin
 
 # transformers is renaming it.
@@ -216,28 +203,12 @@ class TRAMSeq2SeqTrainer(TRAMTrainerMixin, Seq2SeqInOrder):
     pass
 
 
-def translator() -> T5ForConditionalGeneration:
-    torch.manual_seed(0)
-    return T5ForConditionalGeneration(
-        T5Config(
-            vocab_size=17,
-            d_model=8,
-            d_kv=4,
-            d_ff=8,
-            num_layers=1,
-            num_heads=2,
-            dropout_rate=0.0,
-            decoder_start_token_id=0,
-        )
-    )
-
-
 @pytest.mark.parametrize("name", ["SGD", *ASCENDING])
 def test_an_encoder_decoder_with_the_seq2seq_trainer(name: str, tmp_path: Path) -> None:
     defaults = arguments(tmp_path).to_dict()
     kept = ("output_dir", "max_steps", "per_device_train_batch_size", "learning_rate", "optim", "seed", "use_cpu")
     trainer = TRAMSeq2SeqTrainer(
-        model=translator(),
+        model=t5(),
         args=Seq2SeqTrainingArguments(
             **{key: defaults[key] for key in kept},
             report_to=[],
@@ -254,7 +225,7 @@ def test_an_encoder_decoder_with_the_seq2seq_trainer(name: str, tmp_path: Path) 
     )
     trainer.train()
     assert sum("eval_loss" in row for row in trainer.state.log_history) == 2
-    model = translator()
+    model = t5()
 
     def forward(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         outputs = model(**batch)
