@@ -28,10 +28,6 @@ from benchmarks.processes import Processes
 KEPT = 2
 
 
-def checkpoint_folder(record_path: Path) -> Path:
-    return record_path.with_name(f"{record_path.stem}.checkpoint")
-
-
 @dataclass
 class Checkpoints:
     """Those of one run, in `folder`. `identity` is what a checkpoint must have been made with to be taken up."""

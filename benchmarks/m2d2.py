@@ -12,7 +12,6 @@ What to know about the data:
   and scored, as a shorter block, in the others; the first token of a block is never predicted.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +29,7 @@ from transformers import AutoModelForCausalLM
 from benchmarks.cache import digest
 from benchmarks.data.archives import lines
 from benchmarks.data.blocks import Blocks, padded_right, pieces, token_ids, write_blocks
-from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.hub import config_of, fetch, fetched_by, model_folder, pretrained
 from benchmarks.data.prepared import Prepared, prepared, require
 from benchmarks.data.quiet import quiet
 from benchmarks.errors import DataError
@@ -214,13 +213,9 @@ def _prepared(row: Benchmark, report: Report) -> tuple[Prepared, dict[str, Prepa
     return model, found
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
 def _check_length(model: Path, source: M2D2Source) -> None:
     """The model has a position for every token of a block; raises DataError."""
-    config = _config(model)
+    config = config_of(model)
     positions = config.get("n_positions", config.get("max_position_embeddings"))
     if positions is None:
         raise DataError(f"{source.model}: its config.json names no number of positions. Name a GPT-2.")
@@ -233,7 +228,7 @@ def _check_length(model: Path, source: M2D2Source) -> None:
 
 def _tokenizer(model: Path, source: M2D2Source) -> Tokenizer:
     """The model's tokenizer; raises DataError where it is of another model."""
-    config = _config(model)
+    config = config_of(model)
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -257,7 +252,7 @@ def _separator(model: Path, source: M2D2Source) -> tuple[int, ...]:
     """The tokens between two lines that are tokenised one by one."""
     if source.joiner != "eos":
         return ()
-    end = _config(model).get("eos_token_id")
+    end = config_of(model).get("eos_token_id")
     if not isinstance(end, int):
         raise DataError(f"{source.model}: its config.json names no end-of-text token. Use another joiner than eos.")
     return (end,)

@@ -77,6 +77,10 @@ class Run:
     def path(self, results: Path) -> Path:
         return results.joinpath(*self.parts)
 
+    def checkpoints(self, results: Path) -> Path:
+        """The folder beside the record's place, with what the run goes on from until it is finished."""
+        return results.joinpath(*self.parts[:-1], f"seed-{self.seed}.checkpoint")
+
     def __str__(self) -> str:
         return f"{self.benchmark} {self.method} seed {self.seed}"
 
@@ -223,14 +227,25 @@ def _complaint(path: Path, content: bytes, error: ValidationError) -> str:
     """What is wrong with the content of a file that is not a record of this version, and what to do."""
     try:
         read = json.loads(content)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         return f"not readable as JSON ({problem}). Delete the file and run it again."
     version = read.get("schema_version") if isinstance(read, dict) else None
+    if not isinstance(version, int):
+        return f"{versionless(read)}. Delete the file and run it again."
     if version != SCHEMA_VERSION:
         is_older = isinstance(version, int) and version < SCHEMA_VERSION
         advice = f"To lift it: python -m benchmarks migrate {path.parent}" if is_older else "It needs newer code."
         return f"schema version {version}, this code reads {SCHEMA_VERSION}. {advice}"
     return f"{first_problem(error)}. Delete the file and run it again."
+
+
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
+
+
+def versionless(content: object) -> str:
+    """What is wrong with JSON in which no number tells its schema."""
+    kind = _KINDS.get(type(content))
+    return f"it holds {kind} and no record" if kind else "it does not say its schema version"
 
 
 def first_problem(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import pkgutil
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.bound import ByValidation
-from benchmarks.checkpoint import Checkpoints, checkpoint_folder, first_difference
+from benchmarks.checkpoint import Checkpoints, first_difference
 from benchmarks.contradiction import SOURCE, contradiction
 from benchmarks.environment import environment, peak_memory_bytes, reset_peak_memory
 from benchmarks.errors import NonFiniteError
@@ -34,10 +34,19 @@ from benchmarks.stopping import StoppedError, StopRequest, stop_requests
 from benchmarks.storage import check_folder, save
 from benchmarks.task import Report, Task
 from benchmarks.training import Training, lr_factor, train
-from benchmarks.variants import UnknownMethodError
+from benchmarks.variants import UnknownMethodError, is_own
 
 VALIDATIONS = 10
 """Of a run whose bound asks the validation set, where the recipe itself never does."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A training that ended, and what its model then scored in how many seconds."""
+
+    training: Training
+    metrics: dict[str, float]
+    seconds: float
 
 
 def execute(run: Run, results: Path, execution: Execution, report: Report) -> Record:
@@ -65,10 +74,10 @@ def execute(run: Run, results: Path, execution: Execution, report: Report) -> Re
     # Of several processes one makes what is missing, and the others wait for its lock.
     pkgutil.resolve_name(row.prepare)(row, report)
     with joined(execution.processes, device.type == "cuda"):
-        record, curve = _made(run, row, recipe, resolved, device, execution, path, started, report)
+        record, curve = _made(run, row, recipe, resolved, device, execution, results, started, report)
     if execution.processes.is_first:
         save(record, curve, results)
-        shutil.rmtree(checkpoint_folder(path), ignore_errors=True)
+        shutil.rmtree(run.checkpoints(results), ignore_errors=True)
     return record
 
 
@@ -90,50 +99,32 @@ def _made(
     resolved: Resolved,
     device: torch.device,
     execution: Execution,
-    path: Path,
+    results: Path,
     started: float,
     report: Report,
 ) -> tuple[Record, str]:
     """The run itself, in every process of it: its record and the lines of its curve."""
     task = task_of(run, row, recipe, device)
     prepared = time.perf_counter()
-    checkpoints = Checkpoints(
-        checkpoint_folder(path), run_identity(run, recipe, resolved, task, execution), execution.processes
-    )
     reset_peak_memory(device)
     try:
-        with stop_requests() as stop:
-            training = train(
-                task,
-                recipe,
-                resolved,
-                run.seed,
-                report,
-                execution=execution,
-                checkpoints=checkpoints,
-                stop=stop,
-                metric=row.metric,
-            )
-            trained = time.perf_counter()
-            stoppable = partial(_report_unless_stopped, report, stop)
-            metrics = evaluate(task, row.metric, recipe.evaluation_batch_size, stoppable, execution)
-        metrics |= dict(training.stages) | _last_stage(row, metrics)
-        _check_finite(metrics)
+        scored = trained_and_scored(run, row, recipe, resolved, task, execution, run.checkpoints(results), report)
     except NonFiniteError as error:
         raise NonFiniteError(
             f"{run}: {error}. The run stopped and left no record; a smaller learning rate or radius may keep it finite."
         ) from error
+    training = scored.training
     record = Record(
         **asdict(run),
         method_fields=method_fields(resolved),
         recipe={name: described(value) for name, value in asdict(recipe).items()},
-        metrics=metrics,
+        metrics=scored.metrics,
         distance=step_statistics(training.curves.get("distance")),
         perturbation_norm=step_statistics(training.curves.get("perturbation_norm")),
         degenerate_steps=training.degenerate_steps,
         selected_step=training.selected_step,
         passes=Passes(**training.passes._asdict()),
-        seconds=Seconds(prepare=prepared - started, train=training.seconds, evaluate=time.perf_counter() - trained),
+        seconds=Seconds(prepare=prepared - started, train=training.seconds, evaluate=scored.seconds),
         peak_memory_bytes=peak_memory_bytes(device),
         revisions=dict(task.revisions),
         environment=environment(device)
@@ -147,6 +138,41 @@ def _made(
     if execution.keep_weights:
         keep_weights(record, task.model, execution.processes)
     return record, curve_lines(training, recipe)
+
+
+def trained_and_scored(
+    run: Run,
+    row: Benchmark,
+    recipe: Recipe,
+    resolved: Resolved,
+    task: Task,
+    execution: Execution,
+    checkpoints: Path,
+    report: Report,
+) -> Scored:
+    """Train the task's model, from the newest checkpoint in the folder `checkpoints` if there is one, and score it.
+
+    Raises NonFiniteError, StoppedError: see `execute`.
+    """
+    identity = run_identity(run, recipe, resolved, task, execution)
+    with stop_requests() as stop:
+        training = train(
+            task,
+            recipe,
+            resolved,
+            run.seed,
+            report,
+            execution=execution,
+            checkpoints=Checkpoints(checkpoints, identity, execution.processes),
+            stop=stop,
+            metric=row.metric,
+        )
+        started = time.perf_counter()
+        stoppable = partial(_report_unless_stopped, report, stop)
+        metrics = evaluate(task, row.metric, recipe.evaluation_batch_size, stoppable, execution)
+    metrics |= dict(training.stages) | _last_stage(row, metrics)
+    _check_finite(metrics)
+    return Scored(training, metrics, time.perf_counter() - started)
 
 
 def _report_unless_stopped(report: Report, stop: StopRequest, stage: str, done: int, total: int) -> None:
@@ -201,7 +227,7 @@ def checked(record: Record, path: Path) -> Record:
 def contradiction_of(record: Record) -> str | None:
     """What in a record does not fit the registry or the method that it names, or None."""
     problem = contradiction(record)
-    if problem is not None:
+    if problem is not None or is_own(record.method):
         return problem
     try:
         resolved = resolve(record.method)

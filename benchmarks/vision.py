@@ -10,7 +10,6 @@ those that the model was pre-trained with: the `config.json` beside its weights 
 """
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +30,7 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from benchmarks.cache import digest
-from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.hub import config_of, fetch, fetched_by, model_folder, pretrained
 from benchmarks.data.image_shifts import shifted
 from benchmarks.data.parquet import Wanted, batches, read, write
 from benchmarks.data.prepared import Prepared, prepared, require
@@ -244,18 +243,14 @@ def _prepared(row: Benchmark, report: Report) -> tuple[Prepared, dict[str, Prepa
     return model, sets
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
 def _pretrained_config(folder: Path) -> dict[str, Any]:
-    return _config(folder)["pretrained_cfg"]
+    return config_of(folder)["pretrained_cfg"]
 
 
 def _check_model(folder: Path, source: VisionSource) -> None:
     """The weights are of the wanted architecture, which timm knows; raises DataError."""
-    found = _config(folder).get("architecture")
-    if found != source.architecture or "pretrained_cfg" not in _config(folder):
+    found = config_of(folder).get("architecture")
+    if found != source.architecture or "pretrained_cfg" not in config_of(folder):
         raise DataError(
             f"{source.model}: is {found!r} by its config.json, not a {source.architecture!r} of timm. "
             "Correct the model or the architecture in the benchmark's row."

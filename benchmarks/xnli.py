@@ -13,7 +13,6 @@ What to know about the data:
   are made from embeddings: only on the right is that the same.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import XLMRobertaForSequenceClassification
 
 from benchmarks.cache import digest
-from benchmarks.data.hub import fetch, fetched_by, model_folder, pretrained
+from benchmarks.data.hub import config_of, fetch, fetched_by, model_folder, pretrained
 from benchmarks.data.parquet import Wanted, batches, read, write
 from benchmarks.data.prepared import Prepared, prepared, require
 from benchmarks.data.quiet import quiet
@@ -111,7 +110,7 @@ def task(row: Benchmark, seed: int) -> Task:
         validation=read_sets["validation"],
         test={domain: read_sets[f"test {domain}"] for domain in row.domains},
         input_module=model.get_input_embeddings(),
-        collate=PaddedRight(_config(weights.folder)["pad_token_id"]),
+        collate=PaddedRight(config_of(weights.folder)["pad_token_id"]),
         revisions=_revisions(source, weights, sets),
     )
 
@@ -181,13 +180,9 @@ def _prepared(row: Benchmark, report: Report) -> tuple[Prepared, dict[str, Prepa
     return model, sets
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
 def _check_model(folder: Path, source: XNLISource) -> None:
     """The model is an XLM-R with a position for every token; raises DataError."""
-    config = _config(folder)
+    config = config_of(folder)
     if config.get("model_type") != "xlm-roberta":
         raise DataError(f"{source.model}: is of type {config.get('model_type')!r}. Name an 'xlm-roberta' model.")
     positions = config["max_position_embeddings"] - config["pad_token_id"] - 1
@@ -200,7 +195,7 @@ def _check_model(folder: Path, source: XNLISource) -> None:
 
 def _tokenizer(folder: Path, source: XNLISource) -> Tokenizer:
     """The model's tokenizer, which cuts pairs to `max_length`; raises DataError where it is of another model."""
-    config = _config(folder)
+    config = config_of(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     fault = None
     if tokenizer.get_vocab_size() > config["vocab_size"]:

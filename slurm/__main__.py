@@ -23,7 +23,7 @@ from slurm import debug, queue, removing, show
 from slurm.launching import How, LimitError, Plan, plan, scripts, submit
 from slurm.ledger import Cluster, Ledger, LedgerError, Submission
 from slurm.profile import Profile, ProfileError, read_profile
-from slurm.queue import QueueError
+from slurm.queue import NoAnswerError, QueueError
 from slurm.state import ACTIVE, LAUNCHABLE, RETRIABLE, Overview, Standing, overview
 from slurm.submit import SubmissionError, settle
 
@@ -91,11 +91,11 @@ def launch(
         show.stdout().print(show.grids(found, show.stdout().width))
         wanted = [item.run for item in found.having(LAUNCHABLE)]
         planned = plan(wanted, how, None if dry_run else found.entries)
-        explain(found, planned, how)
+        typer.echo(f"\n{show.sums(found)}")
+        explain(planned, how)
         if again := found.having(("failed", "timed out")):
-            typer.echo(
-                f"Left alone: {count(len(again), 'run')} that failed or timed out; `python -m slurm retry {name}`"
-            )
+            failed = f"{count(len(again), 'run')} that failed or timed out"
+            typer.echo(f"Left alone: {failed}; `{command_line('retry', name, results)}`")
         if dry_run:
             for script in scripts(ledger, planned.arrays, how) if cluster == "slurm" else []:
                 typer.echo(f"\n{script.rstrip()}")
@@ -140,14 +140,20 @@ def retry(
     """Submit again what failed, timed out or was stopped; each goes on from its last checkpoint."""
     made = []
     with suite_to_change(name, results) as (ledger, found):
-        chosen = [item for item in found.having(RETRIABLE) if not match or match.lower() in (item.cause or "").lower()]
-        some_or_exit(chosen, f"Nothing to retry{f' with {match!r} in its reason' if match else ''}", found)
+        retriable = found.having(RETRIABLE)
+        some_or_exit(retriable, "Nothing to retry", found)
+        chosen = [item for item in retriable if item.has_reason(match or "")]
+        if not chosen:
+            typer.echo(f"Nothing to retry: {match!r} is in none of the reasons, which are")
+            show.stdout().print(show.reasons(retriable))
+            raise typer.Exit
         tell(chosen)
         confirm(f"Submit {count(len(chosen), 'run')} again?", yes)
         changed = read(profile) if profile else None
+        typer.echo(f"\n{show.sums(found)}")
         for how, runs in as_before(chosen, changed):
             planned = plan(runs, how, found.entries if how.cluster == "slurm" else None)
-            explain(found, planned, how)
+            explain(planned, how)
             made += submitted(ledger, planned, how)
     finish(ledger, made, results)
 
@@ -217,7 +223,10 @@ def looked_up(ledger: Ledger, runs: Iterable[Run], needs_queue: bool) -> Overvie
         return overview(ledger, runs)
     if not queue.is_there():
         fail("there is no sbatch here: log in where jobs are submitted, or --cluster local runs on this machine")
-    entries = queue.queue()
+    try:
+        entries = queue.queue()
+    except NoAnswerError as error:
+        raise QueueError(f"{error}. Nothing was changed; try again later") from error
     settle(ledger, entries)
     return replace(overview(ledger, runs, lambda: entries), entries=entries)
 
@@ -273,10 +282,9 @@ def suite_to_change(name: str, results: Path) -> Iterator[tuple[Ledger, Overview
         yield ledger, looked_up(ledger, known_runs(ledger), needs_queue=on_slurm(ledger))
 
 
-def explain(found: Overview, planned: Plan, how: How) -> None:
-    """What there is, and what is about to be submitted."""
+def explain(planned: Plan, how: How) -> None:
+    """What is about to be submitted."""
     runs = planned.runs
-    typer.echo(f"\n{show.sums(found)}")
     for array in planned.arrays:
         show.stdout().print(f"  {show.described(array, how.cluster)}", markup=False)
     hours = sum(map(gpu_hours, runs))
@@ -312,9 +320,14 @@ def finish(ledger: Ledger, made: list[Submission], results: Path) -> None:
         say(f"{error}.")
         raise typer.Exit(INTERRUPTED if "SIGINT" in str(error) else STOPPED) from error
     if made:
-        option = "" if results == Path("results") else f" --results {results}"
-        typer.echo(f"How they stand: python -m slurm status {ledger.suite}{option}")
+        typer.echo(f"How they stand: {command_line('status', ledger.suite, results)}")
     raise typer.Exit(1 if failures else 0)
+
+
+def command_line(word: str, suite: str, results: Path) -> str:
+    """To be typed next."""
+    option = "" if results == Path("results") else f" --results {results}"
+    return f"python -m slurm {word} {suite}{option}"
 
 
 def some_or_exit(chosen: list[Standing], nothing: str, found: Overview) -> None:
@@ -325,7 +338,7 @@ def some_or_exit(chosen: list[Standing], nothing: str, found: Overview) -> None:
 
 def tell(chosen: list[Standing]) -> None:
     for item in chosen[: show.LISTED]:
-        typer.echo(f"  {item.run}, {item.state}: {item.cause}")
+        typer.echo(f"  {item.run}, {item.reason}")
     if len(chosen) > show.LISTED:
         typer.echo(f"  and {len(chosen) - show.LISTED} more")
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from benchmarks.pool import default_workers
 from benchmarks.record import Run
+from slurm.alive import process_name
 from slurm.code import ROOT, Code, code_at, freeze
 from slurm.ledger import Cluster, Ledger, Submission
 from slurm.limits import Limit, limits_of_cluster, limits_of_profile, within
 from slurm.plan import Array, arrays_of
 from slurm.profile import Profile
 from slurm.queue import Entry
-from slurm.submit import process_name, script_of, to_slurm, to_this_machine
+from slurm.submit import script_of, to_slurm, to_this_machine
 
 UNLIMITED = 10**9
 NO_ARRAYS = "MaxArraySize of this cluster is 0: it takes no arrays, so nothing can be submitted"

@@ -30,6 +30,7 @@ from slurm.plan import Need
 
 Cluster = Literal["slurm", "local", "debug"]
 Outcome = Literal["running", "stopping", "stopped", "done", "timed out", "failed", "forgotten"]
+"""`stopping`: asked to stop, or over already while its job finds out whether it starts again."""
 
 AT_WORK: tuple[Outcome, ...] = ("running", "stopping")
 PADDED = 4096
@@ -256,16 +257,11 @@ class Ledger:
 def checkpoint_step(run: Run, results: Path) -> int:
     """The step of the newest checkpoint that the run left beside its record's place; 0 if there is none."""
     try:
-        with os.scandir(checkpoint_folder(run, results)) as entries:
+        with os.scandir(run.checkpoints(results)) as entries:
             steps = [entry.name.removeprefix("step-") for entry in entries if entry.name.startswith("step-")]
     except FileNotFoundError:
         return 0
     return max((int(step) for step in steps if step.isdigit()), default=0)
-
-
-def checkpoint_folder(run: Run, results: Path) -> Path:
-    """As `benchmarks.checkpoint` names it, which takes torch to ask."""
-    return Path(f"{results}/{run.suite}/{run.benchmark}/{run.method}/seed-{run.seed}.checkpoint")
 
 
 def read_submission(path: Path) -> Submission:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from slurm.job import Asked, say
 from slurm.ledger import Ledger, Note, Submission, read_submission
-from slurm.work import Asked, say
 
 TICK_SECONDS = 0.2
 

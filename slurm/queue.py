@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,9 @@ from getpass import getuser
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING", "RESV_DEL_HOLD", "REQUEUE_FED")
 WORKING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+ANSWER_SECONDS = 10.0
+"""As long as Slurm itself waits for one message; its commands go on trying for up to minutes."""
+CANCEL_SECONDS = 120.0
 TRIES, BETWEEN_TRIES = 3, 2.0
 """A controller that restarts is back within seconds."""
 
@@ -88,10 +91,11 @@ def is_ending(job: str) -> bool:
     return state in ("COMPLETING", "CANCELLED") and reason != "TimeLimit"
 
 
-def end_of(job: str) -> float | None:
+def end_of(job: str, seconds: float) -> float | None:
     """When Slurm ends a running job: limits are moved while jobs run. None if it does not say. Raises QueueError."""
+    said = asked("squeue", "-h", "-a", f"--jobs={job}", "--format=%e", seconds=seconds)
     try:
-        return datetime.fromisoformat(asked("squeue", "-h", "-a", f"--jobs={job}", "--format=%e").strip()).timestamp()
+        return datetime.fromisoformat(said.strip()).timestamp()
     except ValueError:
         return None
 
@@ -108,7 +112,7 @@ def ended_as(jobs: Iterable[str]) -> dict[str, str]:
     if not jobs or shutil.which("sacct") is None:
         return {}
     arrays = ",".join(dict.fromkeys(job.partition("_")[0] for job in jobs))
-    done = _run(["sacct", "-n", "-X", "-P", "-j", arrays, "-o", "JobID,State"])
+    done = _run(["sacct", "-n", "-X", "-P", "-j", arrays, "-o", "JobID,State"], ANSWER_SECONDS)
     if done.returncode:
         return {}
     lines = (line.split("|") for line in done.stdout.splitlines())
@@ -124,7 +128,7 @@ def requeue(job: str) -> None:
 def cancel(jobs: Sequence[str]) -> None:
     """End jobs or whole arrays. Raises QueueError; that a job is no more is no error."""
     for first in range(0, len(jobs), 200):
-        done = _run(["scancel", *jobs[first : first + 200]])
+        done = _run(["scancel", *jobs[first : first + 200]], CANCEL_SECONDS)
         if done.returncode and "Invalid job id" not in done.stderr:
             raise QueueError(f"scancel: {' '.join(done.stderr.split())}")
 
@@ -147,26 +151,28 @@ def clashes(name: str) -> bool:
     return name.startswith(prefixes) and name not in ("SLURM_CONF", "SLURM_CLUSTERS")
 
 
-def asked(*command: str) -> str:
-    """The output of one of Slurm's commands. Raises NoAnswerError, after some tries, or QueueError."""
+def asked(*command: str, seconds: float | None = None) -> str:
+    """The output of one of Slurm's commands. Raises NoAnswerError, after some tries or seconds, or QueueError."""
+    deadline = time.monotonic() + (seconds or ANSWER_SECONDS)
     for attempt in range(TRIES):
-        done = _run(command)
+        done = _run(command, deadline - time.monotonic())
         if done.returncode == 0:
             return done.stdout
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         if not re.search(r"contact|connect|timed out|temporar", said, re.IGNORECASE):
             raise QueueError(f"{command[0]}: {said}")
-        if attempt < TRIES - 1:
-            time.sleep(BETWEEN_TRIES)
-    raise NoAnswerError(f"{command[0]}: {said}")
+        if attempt == TRIES - 1 or time.monotonic() + BETWEEN_TRIES >= deadline:
+            break
+        time.sleep(BETWEEN_TRIES)
+    raise NoAnswerError(f"slurmctld does not answer ({command[0]}: {said})")
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def _run(command: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
     # Formats that a user has set for squeue and sacct are not for programs.
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
     try:
-        return subprocess.run(command, capture_output=True, text=True, env=environment or clean, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, env=clean, timeout=seconds)
     except FileNotFoundError as error:
         raise QueueError(f"{command[0]}: is not installed on this machine") from error
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(list(command), 1, "", "timed out after two minutes")
+        return subprocess.CompletedProcess(list(command), 1, "", f"timed out after {round(seconds, 1):g} s")

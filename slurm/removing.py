@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from slurm import queue
-from slurm.ledger import Ledger, Submission, checkpoint_folder
+from slurm.alive import is_alive, is_alive_pid
+from slurm.ledger import Ledger, Submission
 from slurm.queue import QueueError
 from slurm.state import ACTIVE, Overview, Standing
-from slurm.submit import is_alive
-from slurm.work import is_alive_pid
 
 
 def cancel(ledger: Ledger, active: Sequence[Standing]) -> None:
@@ -57,7 +56,7 @@ def clean(ledger: Ledger, found: Overview, leftovers: Sequence[Standing]) -> Non
         lock = ledger.claimed(item.run)
         if lock is None:
             continue
-        shutil.rmtree(checkpoint_folder(item.run, ledger.results), ignore_errors=True)
+        shutil.rmtree(item.run.checkpoints(ledger.results), ignore_errors=True)
         for suffix in (".log", ".beat"):
             ledger.of(item.run, suffix).unlink(missing_ok=True)
         if item.note is not None and item.note.submission in active:
@@ -70,6 +69,10 @@ def clean(ledger: Ledger, found: Overview, leftovers: Sequence[Standing]) -> Non
     for submission in every:
         if submission.id not in active:
             _forget(ledger, submission, needed)
+    for script in ledger.jobs.glob(".submission_file_*"):
+        # submitit's own name of a batch script: a link while it is there, a file where sbatch refused it.
+        if not (script.is_symlink() and script.exists()):
+            script.unlink()
 
 
 def _forget(ledger: Ledger, submission: Submission, needed: set[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -101,7 +102,7 @@ def status(overview: Overview, ledger: Ledger, width: int) -> RenderableType:
             parts += [Text(), Text(f"{state} ({len(found)})", style=LETTERS[state][1])]
             parts += [_reason(item, ledger) for item in found[:LISTED]]
             parts += _more(found)
-    waiting = Counter(item.cause for item in overview.having(("queued",)))
+    waiting = Counter(item.cause or "no reason known" for item in overview.having(("queued",)))
     if waiting:
         reasons = ", ".join(f"{cause} ({number})" for cause, number in waiting.most_common(5))
         parts += [Text(), Text(f"queued: {reasons}")]
@@ -116,6 +117,14 @@ def status(overview: Overview, ledger: Ledger, width: int) -> RenderableType:
 def sums(overview: Overview) -> Text:
     found = [f"{overview.counts[state]} {state}" for state in STATES if overview.counts[state]]
     return Text(f"{count(len(overview.standings), 'run')}: {', '.join(found) or 'none'}")
+
+
+def reasons(standings: list[Standing]) -> Group:
+    """Why runs stopped or failed, each reason once with the number of its runs, the most frequent first."""
+    found = Counter(item.reason for item in standings).most_common()
+    lines = [Text(f"{count(number, 'run')} {reason}") for reason, number in found[:LISTED]]
+    more = [Text(f"and {len(found) - LISTED} more", style="dim")] if len(found) > LISTED else []
+    return Group(*map(_indented, lines + more))
 
 
 def described(array: Array, cluster: Cluster) -> str:
@@ -139,13 +148,23 @@ def _running(standings: list[Standing], ledger: Ledger, width: int) -> Renderabl
         # A line that does not fit loses the end of the run's name, and never its numbers.
         table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=None, min_width=4)
     for item in standings:
-        beat, end = item.beat, expected_end(item)
-        at = "starting" if beat is None else f"{beat.stage} {beat.step:,}/{beat.steps:,}"
-        rate = f"{beat.steps_per_second:.3g}/s" if beat and beat.stage == "train" and beat.steps_per_second else ""
         quiet = silent_for(item) or 0.0
-        ends = f"no word for {spoken(quiet)}" if quiet > QUIET_SECONDS else _clock(end) if end else ""
+        at, rate, ends = _progress(item)
+        ends = f"no word for {spoken(quiet)}" if quiet > QUIET_SECONDS else ends
         table.add_row(str(item.run), at, rate, ends, item.node or "", item.job or "")
     return table
+
+
+def _progress(item: Standing) -> tuple[str, str, str]:
+    """Where a run is, its rate, and when it ends."""
+    beat, end = item.beat, expected_end(item)
+    if item.is_ending:
+        return f"ending: {item.cause}", "", ""
+    if beat is None:
+        return "starting", "", ""
+    rate = f"{beat.steps_per_second:.3g}/s" if beat.stage == "train" and beat.steps_per_second else ""
+    at = f"{beat.stage} {beat.step:,}/{beat.steps:,}" if beat.steps > 1 else beat.stage
+    return at, rate, _clock(end) if end else ""
 
 
 def _clock(moment: float) -> str:
@@ -154,7 +173,7 @@ def _clock(moment: float) -> str:
     return time.strftime("%H:%M" if then[:3] == time.localtime()[:3] else "%b %d %H:%M", then)
 
 
-def _reason(item: Standing, ledger: Ledger) -> Text:
+def _reason(item: Standing, ledger: Ledger) -> RenderableType:
     step = step_of(item, ledger)
     where = f" at step {step:,}" if step else ""
     times = [
@@ -163,10 +182,15 @@ def _reason(item: Standing, ledger: Ledger) -> Text:
         if number
     ] if item.note else []  # fmt: skip
     history = f", after {' and '.join(times)}" if times else ""
-    line = Text(f"  {item.run}{where}{history}: {item.cause or 'no reason known'}")
+    line = Text(f"{item.run}{where}{history}: {item.cause or 'no reason known'}")
     if item.log is not None and item.state in ("failed", "timed out"):
-        line.append(f"\n    {shortened(item.log)}", "dim")
-    return line
+        line.append(f"\n  {shortened(item.log)}", "dim")
+    return _indented(line)
+
+
+def _indented(line: Text) -> RenderableType:
+    """By two columns, also where it goes on below."""
+    return Padding(line, (0, 0, 0, 2), expand=False)
 
 
 def shortened(path: Path) -> str:
@@ -206,6 +230,7 @@ def _row(item: Standing, ledger: Ledger) -> dict[str, Any]:
         "job": item.job,
         "node": item.node,
         "stage": beat.stage if beat else None,
+        "ending": item.is_ending or None,
         "step": step_of(item, ledger),
         "steps": beat.steps if beat and beat.stage == "train" else None,
         "steps_per_second": beat.steps_per_second if beat and beat.stage == "train" else None,

@@ -13,10 +13,10 @@ from typing import Literal
 
 from benchmarks.record import Run
 from slurm import queue as slurm_queue
+from slurm.alive import is_alive, is_alive_pid
+from slurm.ends import CANCELLED, LIMIT
 from slurm.ledger import AT_WORK, Beat, Ledger, Note, Submission, checkpoint_step
 from slurm.queue import Entry, QueueError
-from slurm.submit import is_alive
-from slurm.work import CANCELLED, LIMIT, is_alive_pid
 
 State = Literal["not launched", "queued", "running", "requeued", "stopped", "timed out", "failed", "done"]
 STATES: tuple[State, ...] = (
@@ -44,10 +44,24 @@ class Standing:
     log: Path | None = None
 
     @property
+    def reason(self) -> str:
+        return f"{self.state}: {self.cause or 'no reason known'}"
+
+    def has_reason(self, text: str) -> bool:
+        """As people write it, and Slurm: `out of memory` is in OUT_OF_MEMORY."""
+        said, wanted = (words.lower().replace("_", " ") for words in (self.reason, text))
+        return wanted in said
+
+    @property
     def code_changed(self) -> bool:
         """Whether the job ran other code than was submitted."""
         ran = self.note.code if self.note else None
         return ran is not None and self.submission is not None and ran.digest != self.submission.code.digest
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it stops or has stopped, and its job has not found out yet whether it starts again."""
+        return self.state == "running" and self.note is not None and self.note.outcome == "stopping"
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ def overview(
         newest |= {run: (submission, task) for run, task in submission.all_runs}
     jobs = {submission.id: ledger.job(submission) for submission in submissions}
     entries: dict[str, Entry] | None = {}
-    warning = None
+    warning, asked = None, time.time()
     if any(submission.cluster == "slurm" for submission in submissions):
         try:
             entries = queue()
@@ -94,7 +108,7 @@ def overview(
             standings.append(Standing(run, "not launched"))
         else:
             submission, task = newest[run]
-            asking = _Asking(ledger, submission, jobs[submission.id], entries)
+            asking = _Asking(ledger, submission, jobs[submission.id], entries, asked)
             standings.append(asking.stands(run, task, notes.get(run)))
     return Overview(_explained(ledger, standings), warning, entries)
 
@@ -107,6 +121,8 @@ class _Asking:
     submission: Submission
     job: str | None
     entries: dict[str, Entry] | None
+    asked: float
+    """When the queue was."""
 
     def stands(self, run: Run, task: int, note: Note | None) -> Standing:
         note = note if note is not None and note.submission == self.submission.id else None
@@ -135,7 +151,8 @@ class _Asking:
         return f"{self.job}_{task}" if self.job and self.submission.cluster == "slurm" else None
 
     def _in_queue(self, found: Standing, entry: Entry) -> Standing:
-        if entry.waits:
+        has_begun = found.note is not None and found.note.outcome == "running" and found.note.began > self.asked
+        if entry.waits and not has_begun:
             state: State = "queued" if found.note is None else "requeued"
             return replace(found, state=state, cause=found.cause or entry.reason, node=None)
         found = replace(found, node=entry.node or found.node)
@@ -213,7 +230,7 @@ def step_of(item: Standing, ledger: Ledger) -> int | None:
 def expected_end(item: Standing) -> float | None:
     """When its training ends at the present rate; None while nothing tells."""
     beat = item.beat
-    if beat is None or beat.stage != "train" or beat.steps_per_second is None:
+    if item.is_ending or beat is None or beat.stage != "train" or beat.steps_per_second is None:
         return None
     return beat.told + (beat.steps - beat.step) / beat.steps_per_second
 

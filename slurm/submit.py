@@ -4,17 +4,16 @@ submitit writes the batch script and hands it to sbatch. What the job runs is a 
 job that waits for days then runs the code as it is, and its signals and requeues are those of `slurm.work`.
 """
 
-import os
 import re
 import shlex
 import subprocess
 import sys
 from typing import Any
 
-import psutil
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+from slurm.alive import process_name
 from slurm.ledger import Ledger, Submission
 from slurm.plan import Need
 from slurm.profile import Profile
@@ -156,22 +155,6 @@ def to_this_machine(ledger: Ledger, submission: Submission, jobs: int) -> None:
             start_new_session=True,
         )
     ledger.set_job(submission, process_name(process.pid))
-
-
-def process_name(pid: int) -> str:
-    """A process of this machine, such that a later one of the same id has another name."""
-    try:
-        return f"{os.uname().nodename} {pid} {psutil.Process(pid).create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return f"{os.uname().nodename} {pid} ended"
-
-
-def is_alive(name: str) -> bool:
-    """Whether the process still runs; one of another machine is taken at its word."""
-    host, pid, _ = name.split(" ")
-    if host != os.uname().nodename:
-        return True
-    return process_name(int(pid)) == name and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
 
 
 def settle(ledger: Ledger, entries: dict[str, Entry]) -> None:

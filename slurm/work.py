@@ -5,29 +5,25 @@ checkpoint before the time limit or when Slurm asks, and puts the job back into 
 that has its record, or that another living job makes, is left alone; one that fails touches no other.
 """
 
-import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import BinaryIO
 
-from filelock import FileLock
-
-from benchmarks.pool import ENVIRONMENT
 from benchmarks.record import Run
 from benchmarks.stopping import STOPPED
 from slurm import queue
+from slurm.alive import is_at_work
+from slurm.child import Child, command_line, environment
 from slurm.code import ROOT, Code, code_at, digest_of
-from slurm.ledger import AT_WORK, Ledger, Note, Submission, checkpoint_step, read_submission
+from slurm.ends import CANCELLED, LIMIT, is_stuck, judged, stuck
+from slurm.job import Asked, Job, say, this_job
+from slurm.ledger import AT_WORK, Ledger, Note, Outcome, Submission, checkpoint_step, read_submission
 from slurm.queue import NoAnswerError, QueueError
-from slurm.submit import is_alive, process_name
 
 TICK_SECONDS = 0.2
 END_TICKS = 10
@@ -37,67 +33,10 @@ KILL_WAIT = 20.0
 EARLY_SECONDS = 120.0
 AGAIN_SECONDS = 2.0
 LAST_SECONDS = 2.0
-STALE_SECONDS = 600.0
-LIMIT = "time limit"
-CANCELLED = "cancelled"
-CAUSES = {"SIGUSR1": "preempted (SIGUSR1)", "SIGTERM": "ended by Slurm (SIGTERM)"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """This job, as the environment tells."""
-
-    id: str
-    task: int
-    host: str
-    restarts: int
-    end: float | None
-    """When Slurm ends it."""
-
-    @property
-    def is_slurm(self) -> bool:
-        return self.end is not None
-
-
-def this_job(submission: Submission, task: int | None) -> Job:
-    host = os.uname().nodename
-    if submission.cluster != "slurm":
-        assert task is not None
-        return Job(f"local-{os.getpid()}", task, host, 0, None)
-    array, index = os.environ["SLURM_ARRAY_JOB_ID"], os.environ["SLURM_ARRAY_TASK_ID"]
-    end = float(os.environ.get("SLURM_JOB_END_TIME") or time.time() + submission.need.seconds)
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-    return Job(f"{array}_{index}", int(index), os.environ.get("SLURMD_NODENAME", host), restarts, end)
-
-
-class Asked:
-    """The first signal that asks this job to stop."""
-
-    def __init__(self) -> None:
-        self.by: str | None = None
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        # A warning is overtaken by the real end.
-        if self.by is None or number == signal.SIGTERM:
-            self.by = signal.Signals(number).name
-
-
-@dataclass
-class Child:
-    """A run that is being made: its lock, its process, what is said of it."""
-
-    run: Run
-    position: int
-    lock: FileLock
-    process: "subprocess.Popen[bytes]"
-    log: BinaryIO
-    logged: int
-    """Bytes that were in the log before."""
-    note: Note
-    last_step: int | None
-    """Of the checkpoint that it stopped at the last time."""
+ENDED = "ended by Slurm (SIGTERM)"
+ENDED_FOR_GOOD = "cancelled or preempted (SIGTERM)"
+"""Where Slurm does not start the job again: it does not tell jobs which."""
+CAUSES = {"SIGUSR1": "preempted (SIGUSR1)", "SIGTERM": ENDED}
 
 
 class Work:
@@ -128,7 +67,7 @@ class Work:
                 self.watch(children)
                 for child in [child for child in children if child.process.poll() is not None]:
                     children.remove(child)
-                    stopped |= self.end(child) == "stopped"
+                    stopped |= self.end(child) in ("stopping", "stopped")
                 time.sleep(TICK_SECONDS)
         except Exception as error:
             self.give_up(children, error)
@@ -168,25 +107,12 @@ class Work:
             return None
         # A note of an earlier submission is history: `retry` begins to count anew.
         mine = last if last is not None and last.submission == self.submission.id else None
-        note = Note(
-            outcome="running",
-            submission=self.submission.id,
-            job=self.job.id,
-            host=self.job.host,
-            pid=os.getpid(),
-            began=time.time(),
-            told=time.time(),
-            restarts=self.job.restarts,
-            timeouts=mine.timeouts if mine else 0,
-            step=mine.step if mine else None,
-            cause=mine.cause if mine else None,
-            code=self.code,
-        )
-        last_step = mine.step if mine else None
+        note = self.first_note(mine)
+        last_step = note.step
         if mine is not None and mine.outcome == "running":
             # Its last start ended without a word: the node failed, or the job was killed.
             now = checkpoint_step(run, self.ledger.results)
-            if self.is_stuck(run, last_step, now, mine):
+            if is_stuck(run, last_step, now, mine, None, self.ledger):
                 self.ledger.set_note(run, replace(note, outcome="failed", cause=stuck(now, "its job was killed")))
                 self.failed = True
                 lock.release()
@@ -200,10 +126,14 @@ class Work:
         log.write(f"--- {time.strftime('%F %T')} job {self.job.id} on {self.job.host}\n".encode())
         log.flush()
         process = subprocess.Popen(
-            self.command(position), cwd=self.submission.root, env=self.environment(), stdout=log, stderr=log
+            command_line(self.submission, self.ledger.path(self.submission), self.job, position),
+            cwd=self.submission.root,
+            env=environment(self.submission, self.job, self.code),
+            stdout=log,
+            stderr=log,
         )
         say(f"{run}: started, process {process.pid}")
-        return Child(run, position, lock, process, log, logged, note, last_step)
+        return Child(run, lock, process, log, logged, note, last_step)
 
     def why_not(self, run: Run, last: Note | None) -> str | None:
         if run.path(self.ledger.results).exists():
@@ -212,45 +142,26 @@ class Work:
             return None
         if last.submission == self.submission.id and last.outcome in ("failed", "timed out"):
             return f"{last.outcome} before ({last.cause}); `python -m slurm retry {run.suite}` tries again"
-        if last.outcome in AT_WORK and last.job != self.job.id and lives(last, self.ledger, run):
+        if last.outcome in AT_WORK and last.job != self.job.id and is_at_work(last, self.ledger, run):
             return f"job {last.job} is at work on it"
         return None
 
-    def command(self, position: int) -> list[str]:
-        need = self.submission.need
-        one = ["-m", "slurm.one", str(self.ledger.path(self.submission)), str(self.job.task), str(position)]
-        if need.processes == 1:
-            return [sys.executable, *one]
-        if not self.job.is_slurm:
-            run = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={need.processes}"]
-            return [sys.executable, *run, *one]
-        return [
-            "srun",
-            "--export=ALL",
-            f"--nodes={need.nodes}",
-            f"--ntasks={need.processes}",
-            f"--cpus-per-task={need.cpus}",
-            "--kill-on-bad-exit=1",
-            # Every process sees all GPUs of its node and takes that of its local rank.
-            *(["--gpu-bind=none"] if need.gpus else []),
-            sys.executable,
-            *one,
-        ]
-
-    def environment(self) -> dict[str, str]:
-        said: dict[str, str | bool | None] = {
-            "submitted_commit": self.submission.code.commit,
-            "submitted_dirty": self.submission.code.dirty,
-            "code_changed": self.code.digest != self.submission.code.digest,
-        }
-        if self.submission.snapshot:
-            said |= {"git_commit": self.submission.code.commit, "git_dirty": self.submission.code.dirty}
-        more = {"TRAM_DATA": self.submission.data} if self.submission.data else {}
-        if self.submission.need.processes > 1 and self.job.is_slurm:
-            # This is the first node of the job, where rank 0 will be; not every node can look up its own name.
-            on_one_node = os.environ.get("SLURM_JOB_NUM_NODES") == "1"
-            more["MASTER_ADDR"] = "127.0.0.1" if on_one_node else os.uname().nodename
-        return os.environ | ENVIRONMENT | more | {"TRAM_SUBMITTED": json.dumps(said)}
+    def first_note(self, mine: Note | None) -> Note:
+        """Of a start; `mine` is what an earlier start of this job has told."""
+        return Note(
+            outcome="running",
+            submission=self.submission.id,
+            job=self.job.id,
+            host=self.job.host,
+            pid=os.getpid(),
+            began=time.time(),
+            told=time.time(),
+            restarts=self.job.restarts,
+            timeouts=mine.timeouts if mine else 0,
+            step=mine.step if mine else None,
+            cause=mine.cause if mine else None,
+            code=self.code,
+        )
 
     # ---------------------------------------------------------------------------------------------------------- watch
 
@@ -271,7 +182,7 @@ class Work:
         warned = self.ends is not None and self.asked.by == "SIGUSR1"
         if (near or warned) and not self.end_is_sure:
             # Limits are moved while jobs run.
-            self.ends, self.end_is_sure = moved(self.job, self.ends), True
+            self.ends, self.end_is_sure = self.end_now(), True
             return None
         if near:
             return LIMIT
@@ -281,6 +192,13 @@ class Work:
         if warned and self.ends is not None and now >= self.ends - lead - EARLY_SECONDS:
             return None
         return CAUSES.get(self.asked.by, self.asked.by) if self.job.is_slurm else f"ended by {self.asked.by}"
+
+    def end_now(self) -> float | None:
+        """The job's end as Slurm has it now. While nobody answers, half of the time for a checkpoint is left."""
+        try:
+            return queue.end_of(self.job.id, min(queue.ANSWER_SECONDS, self.submission.need.lead / 2)) or self.ends
+        except QueueError:
+            return self.ends
 
     def stop(self, children: list[Child], cause: str, now: float) -> None:
         self.stopping = CANCELLED if self.ledger.is_cancelled(self.submission) else cause
@@ -300,80 +218,46 @@ class Work:
 
     # ------------------------------------------------------------------------------------------------------------ end
 
-    def end(self, child: Child) -> str:
+    def end(self, child: Child) -> Outcome:
         """Find out how a run ended, and write it down."""
         code = child.process.wait()
         child.log.close()
-        child.note = note = self.judged(child, code)
+        timeouts = int(self.submission.profile["timeouts"])
+        note = judged(child, code, self.cause_of(code), self.ledger, timeouts)
+        if note.outcome == "stopping" and not self.job.is_slurm:
+            note = replace(note, outcome="stopped")
+        child.note = note
         self.tell(child, note)
         say(f"{child.run}: {note.outcome}" + (f": {note.cause}" if note.outcome != "done" else ""))
         self.failed |= note.outcome in ("failed", "timed out")
-        if note.requeued:
+        if note.outcome == "stopping":
             self.waiting.append(child)
         else:
             child.lock.release()
         return note.outcome
 
-    def judged(self, child: Child, code: int) -> Note:
-        run, note = child.run, child.note
-        if run.path(self.ledger.results).exists():
-            return replace(note, outcome="done", cause=None)
-        beat = self.ledger.beat(run)
-        error = beat.error.removeprefix(f"{run}: ") if beat and beat.error and beat.told >= note.began else None
+    def cause_of(self, code: int) -> str | None:
+        """Why a run that ended with `code` was asked to stop; None if it was not."""
         for _ in range(END_TICKS if code == STOPPED else 0):
             if self.stopping is not None or self.asked.by is not None:
                 break
             time.sleep(TICK_SECONDS)
-        by_signal = code in (STOPPED, -signal.SIGTERM, -signal.SIGUSR1)
-        if self.stopping is None and by_signal:
-            asked = self.cause_to_stop(time.time()) or "a signal to the run itself"
-            self.stopping = CANCELLED if self.ledger.is_cancelled(self.submission) else asked
-        if self.stopping is None or error is not None:
-            return replace(note, outcome="failed", cause=error or self.last_words(child, code))
-        return self.stopped(child)
-
-    def stopped(self, child: Child) -> Note:
-        run, cause = child.run, self.stopping
-        step = checkpoint_step(run, self.ledger.results)
-        timeouts = child.note.timeouts + (cause == LIMIT)
-        note = replace(child.note, outcome="stopped", step=step, cause=cause, timeouts=timeouts)
-        if cause == CANCELLED:
-            return note
-        if self.is_stuck(run, child.last_step, step, child.note):
-            return replace(note, outcome="failed", cause=stuck(step, str(cause)))
-        bound = int(self.submission.profile["timeouts"])
-        if timeouts > bound:
-            return replace(
-                note, outcome="timed out", cause=f"reached its time limit {timeouts} times, at step {step:,}"
-            )
-        return replace(note, requeued=self.job.is_slurm)
-
-    def is_stuck(self, run: Run, last_step: int | None, step: int, note: Note) -> bool:
-        """Whether a start brought nothing; one that was interrupted before it began to train is not to blame."""
-        if last_step is None or step > last_step:
-            return False
-        beat = self.ledger.beat(run)
-        worked = beat is not None and beat.told >= note.began and beat.stage in ("train", "evaluate")
-        return worked or self.stopping == LIMIT
-
-    def last_words(self, child: Child, code: int) -> str:
-        if code == -signal.SIGKILL:
-            return "its process was ended by SIGKILL: is the memory full? `mem` in the profile gives it more"
-        text = self.ledger.of(child.run, ".log").read_bytes()[child.logged :].decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines()[1:] if line.strip()]
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        return f"its process ended {how}" + (f": {lines[-1][:300]}" if lines else "")
+        if self.stopping is not None or code not in (STOPPED, -signal.SIGTERM, -signal.SIGUSR1):
+            return self.stopping
+        if self.ledger.is_cancelled(self.submission):
+            return CANCELLED
+        return self.cause_to_stop(time.time()) or "a signal to the run itself"
 
     def start_again(self) -> None:
-        """See to it that the job starts again. Where it does not, `launch` submits its runs again."""
+        """See to it that the job starts again, and say whether it does. If not, `launch` submits its runs again."""
         again, why = False, ""
         try:
             again = self.is_requeued()
         except QueueError as error:
             why, self.failed = f"; not requeued: {error}", True
         for child in self.waiting:
-            if not again:
-                self.tell(child, replace(child.note, requeued=False, cause=f"{child.note.cause}{why}"))
+            cause = ENDED_FOR_GOOD if child.note.cause == ENDED and not again and not why else child.note.cause
+            self.tell(child, replace(child.note, outcome="stopped", requeued=again, cause=f"{cause}{why}"))
             child.lock.release()
 
     def is_requeued(self) -> bool:
@@ -401,47 +285,10 @@ class Work:
             say(f"{child.run}: {note.outcome}, which could not be written down ({error})")
 
 
-def stuck(step: int, cause: str) -> str:
-    return (
-        f"made no progress between two stops ({cause}): its checkpoint was at step {step:,} both times. "
-        "It hangs, or the time limit is too short to get from one checkpoint to the next"
-    )
-
-
-def lives(note: Note, ledger: Ledger, run: Run) -> bool:
-    """Whether the job that a note is of is at work; if nobody can be asked, whether it was heard of lately."""
-    if note.job.startswith("local-"):
-        return note.host == os.uname().nodename and is_alive_pid(note)
-    try:
-        return queue.state_of(note.job) in (*queue.WORKING, *queue.WAITING)
-    except QueueError:
-        beat = ledger.beat(run)
-        return time.time() - max(note.told, beat.told if beat else 0.0) < STALE_SECONDS
-
-
-def is_alive_pid(note: Note) -> bool:
-    """Whether a local job still runs; a later process of the same id began after it."""
-    name = process_name(note.pid)
-    return not name.endswith("ended") and float(name.split(" ")[2]) <= note.began and is_alive(name)
-
-
-def moved(job: Job, end: float | None) -> float | None:
-    """The job's end as Slurm has it now."""
-    try:
-        return queue.end_of(job.id) or end
-    except QueueError:
-        return end
-
-
 def code_here(submission: Submission) -> Code:
     if submission.snapshot:
         return replace(submission.code, digest=digest_of(ROOT))
     return code_at(ROOT)
-
-
-def say(text: str, write: Callable[[str], None] = print) -> None:
-    write(f"{time.strftime('%F %T')} {text}")
-    sys.stdout.flush()
 
 
 def main() -> int:

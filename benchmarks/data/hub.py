@@ -107,6 +107,12 @@ def pretrained(repository: Repository, patterns: Sequence[str], report: Report) 
     return prepared(model_folder(repository), key, build)
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """What the `config.json` of a pre-trained model says."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
 def model_folder(repository: Repository) -> str:
     """The name of a pre-trained model's folder below the data folder."""
     return f"models/{repository.name.replace('/', '--')}"

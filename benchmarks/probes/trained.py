@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.checkpoint import Checkpoints, set_weights
+from benchmarks.checkpoint import set_weights
 from benchmarks.checkpoint import weights as copied
-from benchmarks.errors import RunError
-from benchmarks.evaluation import evaluate
+from benchmarks.errors import NonFiniteError, RunError
 from benchmarks.execution import Execution
 from benchmarks.machine import check_machine, device_for, machine
 from benchmarks.methods import resolve
@@ -21,13 +20,13 @@ from benchmarks.probes.weights import keep, kept, weights_folder, whole
 from benchmarks.record import Record, Run, read_record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.row import Benchmark
-from benchmarks.run import checked, recipe_of, run_identity, task_of
-from benchmarks.stopping import stop_requests
+from benchmarks.run import checked, recipe_of, task_of, trained_and_scored
 from benchmarks.task import Report, Task
-from benchmarks.training import train
 
 TOLERANCE = 1e-6
 """Relative, of a test nll: the same bits on the machine that made the record, the rounding of a sum on another."""
+
+_OTHERS = "the code, the data or the machine is another."
 
 
 @dataclass(frozen=True)
@@ -105,24 +104,13 @@ def _trained_again(
     device = next(task.model.parameters()).device
     check_machine(row, recipe, resolved.method, execution, machine(device, row.name), results)
     folder = weights_folder(record)
-    checkpoints = Checkpoints(
-        folder.with_name(f"{folder.name}.checkpoint"), run_identity(run, recipe, resolved, task, execution)
-    )
-    with stop_requests() as stop:
-        train(
-            task,
-            recipe,
-            resolved,
-            run.seed,
-            report,
-            execution=execution,
-            checkpoints=checkpoints,
-            stop=stop,
-            metric=row.metric,
-        )
-    scores = evaluate(task, row.metric, recipe.evaluation_batch_size, report, execution)
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    check_scores(record, scores, results)
+    checkpoints = folder.with_name(f"{folder.name}.checkpoint")
+    try:
+        scored = trained_and_scored(run, row, recipe, resolved, task, execution, checkpoints, report)
+    except NonFiniteError as error:
+        raise RunError(f"{run}: trained again, {error}, and its record is finite: {_OTHERS}") from error
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    check_scores(record, scored.metrics, results)
     return whole(task.model)
 
 
@@ -135,6 +123,6 @@ def check_scores(record: Record, scores: dict[str, float], results: Path) -> Non
     worst = max(other, key=lambda key: abs(found[key] - record.metrics[key]))
     raise RunError(
         f"{record.run}: trained again, {worst} is {found[worst]:.6f}, and its record has {record.metrics[worst]:.6f}: "
-        f"the code, the data or the machine is another. Move or delete {record.run.path(results)}, run it again with "
+        f"{_OTHERS} Move or delete {record.run.path(results)}, run it again with "
         "--keep-weights, and probe that."
     )

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks import run as run_module
-from benchmarks.checkpoint import Checkpoints, checkpoint_folder, first_difference, random_states, set_random_states
+from benchmarks.checkpoint import Checkpoints, first_difference, random_states, set_random_states
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
 from benchmarks.methods import resolve
@@ -228,7 +228,7 @@ def started(results: Path, environment: dict[str, str]) -> subprocess.Popen[str]
     command = [sys.executable, "-m", "benchmarks", "run", LONG.benchmark, LONG.method, "--seed", "0", "--suite", "tiny"]
     return subprocess.Popen(
         [*command, "--results", str(results)],
-        env=environment | {"TINY_PAUSE": "0.005"},
+        env=environment | {"TINY_PAUSE": "0.01"},
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
@@ -237,7 +237,7 @@ def started(results: Path, environment: dict[str, str]) -> subprocess.Popen[str]
 
 
 def wait_for_step(results: Path, step: int, child: subprocess.Popen[str]) -> None:
-    folder, end = checkpoint_folder(LONG.path(results)), time.monotonic() + 120
+    folder, end = LONG.checkpoints(results), time.monotonic() + 120
     while not any(int(path.name[5:]) >= step for path in folder.glob("step-*")):
         assert child.poll() is None, child.communicate()[1]
         assert time.monotonic() < end
@@ -276,7 +276,7 @@ def test_a_run_killed_again_and_again_makes_the_same_record(
     found = read_record(LONG.path(results))
     assert found.environment["resumed"] == 3
     assert same_bits(found) == same_bits(execute(LONG, tmp_path / "whole", Execution(), silent))
-    assert not checkpoint_folder(LONG.path(results)).exists()
+    assert not LONG.checkpoints(results).exists()
 
 
 @pytest.mark.usefixtures("_tiny_rows")

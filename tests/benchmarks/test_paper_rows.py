@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from benchmarks import run as run_module
 from benchmarks.__main__ import app
-from benchmarks.checkpoint import checkpoint_folder
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
 from benchmarks.record import Record, RecordError, Run
@@ -65,7 +64,7 @@ def test_every_row_makes_a_record(name: str, tmp_path: Path) -> None:
     assert {row.source.repository.name, row.source.model.name} <= set(record.revisions)
     for repository in (row.source.repository, row.source.model):
         assert repository.revision in (None, record.revisions[repository.name])
-    assert not checkpoint_folder(run.path(tmp_path)).exists()
+    assert not run.checkpoints(tmp_path).exists()
     stages = {key.split("/")[0] for key in record.metrics} - {"test", "validation"}
     assert stages == {f"after {domain}" for domain in (row.train_domain, *row.sequence) if row.sequence}
 

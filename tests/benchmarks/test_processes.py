@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checkpoint import checkpoint_folder
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
 from benchmarks.processes import Processes, first_host, processes
@@ -145,7 +144,7 @@ def test_two_processes_make_the_record_of_one(
     one = execute(run, tmp_path / "one", Execution(), silent)
     results = tmp_path / "two"
     children = together(run, results, python_with_tiny_rows | {"TINY_PAUSE": "0.02"}, *options)
-    wait_for_step(checkpoint_folder(run.path(results)), 10, children[0])
+    wait_for_step(run.checkpoints(results), 10, children[0])
     if parallel == "ddp":
         children[1].send_signal(signal.SIGTERM)
         for code, _, errors in ended(children):
@@ -157,7 +156,7 @@ def test_two_processes_make_the_record_of_one(
         assert code == 1
         assert "process 0 lost the others" in errors
         assert "Traceback" not in errors
-        newest = max(checkpoint_folder(run.path(results)).glob("step-*")) / "rank-1.pt"
+        newest = max(run.checkpoints(results).glob("step-*")) / "rank-1.pt"
         newest.write_bytes(newest.read_bytes()[:-100])  # of one process only: both go on from the one before
     (first, second) = ended(together(run, results, python_with_tiny_rows, *options))
     assert first[0] == second[0] == 0, first[2] + second[2]

@@ -10,7 +10,7 @@ import pytest
 from tests.slurm.sweep import References, Sweep
 from tests.slurm_cluster.cluster import Cluster, clusters_folder
 from tests.slurm_cluster.configuration import Setup
-from tests.slurm_cluster.daemons import INSTALL, ClusterError, missing
+from tests.slurm_cluster.daemons import INSTALL, ClusterError, missing, wait_for
 
 PREFIX = "pytest-"
 
@@ -61,6 +61,8 @@ def sweep(slurm_cluster: Cluster, tmp_path: Path) -> Sweep:
 
 @pytest.fixture
 def sweep_with_accounts(cluster_with_accounts: Cluster, tmp_path: Path) -> Iterator[Sweep]:
+    """Nothing is counted from earlier: Slurm counts jobs that have ended until it forgets them."""
+    wait_for(lambda: not cluster_with_accounts.command("squeue", "--noheader", "--states=all"), "Slurm forgets jobs")
     yield Sweep(tmp_path, cluster_with_accounts)
     cluster_with_accounts.reset()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from slurm import queue
+
 COMMAND = """#!{python} -SE
 import json, os, re, sys, time
 from pathlib import Path
@@ -55,6 +57,8 @@ options = dict(word.split("=", 1) for word in words if "=" in word)
 jobs, fault = read("jobs", {{}}), read("faults", {{}}).get(name)
 if fault:
     refuse(fault)
+if name in read("silent", {{}}):
+    time.sleep(600)
 if name == "sbatch":
     submitted(Path(words[-1]).read_text())
 elif name == "squeue":
@@ -125,6 +129,10 @@ class FakeSlurm:
         """From now on the command fails with those words; with None it is well again."""
         self._write("faults", {command: said})
 
+    def silence(self, *commands: str) -> None:
+        """From now on these never answer; the others do."""
+        self._write("silent", dict.fromkeys(commands, True))
+
     def _read(self, name: str, default: dict[str, dict[str, str]]) -> dict:  # type: ignore[type-arg]
         path = self.place / name
         return json.loads(path.read_text()) if path.exists() else default
@@ -133,11 +141,15 @@ class FakeSlurm:
         (self.place / name).write_text(json.dumps(content))
 
 
+ENDED_AS = queue.ended_as
+"""As it is: a test with a fake cluster asks no accounts unless it puts this back."""
+
+
 @pytest.fixture
 def fake_slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     """A cluster that takes jobs and never runs them, found on PATH."""
     place, programs = tmp_path_factory.mktemp("slurm"), tmp_path_factory.mktemp("programs")
-    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacctmgr"):
+    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacctmgr", "sacct"):
         program = programs / name
         program.write_text(COMMAND.format(python=sys.executable, place=str(place)))
         program.chmod(program.stat().st_mode | stat.S_IEXEC)

@@ -311,10 +311,15 @@ def check_against(results: Path, sweep: Sweep, wanted: Iterable[Run]) -> None:
     for run in wanted:
         assert comparable(run.path(sweep.results)) == comparable(run.path(results)), str(run)
     folders = {sweep.results / sweep.suite / run.benchmark for run in wanted}
-    there = {path.relative_to(sweep.results) for folder in folders for path in folder.rglob("*")}
-    expected = {run.path(Path()) for run in wanted}
+    expected = {run.path(sweep.results) for run in wanted}
     expected |= {path.with_name(f"{path.stem}.metrics.jsonl") for path in expected}
-    assert {path for path in there if (sweep.results / path).is_file()} == expected
+
+    def is_all() -> bool:
+        walked = (walk for folder in folders for walk in os.walk(folder))
+        return {Path(place, name) for place, _, names in walked for name in names} == expected
+
+    # A checkpoint goes when the record is there.
+    wait_for(is_all, "records and curves, and nothing else", seconds=30)
 
 
 PROGRAM = """

@@ -15,13 +15,14 @@ from typer.testing import CliRunner, Result
 from benchmarks.record import Run
 from benchmarks.suites import SUITES, runs_of
 from slurm.__main__ import app
-from slurm.ledger import Beat, Ledger, Note, checkpoint_folder
+from slurm.ledger import Beat, Ledger, Note
 from tests.slurm import fake_slurm as fakes
 from tests.slurm.fake_slurm import FakeSlurm
 
 ROOT = Path(__file__).parents[2]
 fake_slurm = fakes.fake_slurm
 PROFILE = "partition: low\nmem: 1G\ntime: '00:10:00'\n"
+KILLED = "its process was killed by SIGKILL (signal 9): out of memory? `mem` in the profile gives more"
 QUICK = runs_of("mini", SUITES["mini"].quick)
 
 
@@ -364,12 +365,58 @@ def test_a_launch_that_was_killed_before_it_submitted(fake_slurm: FakeSlurm, res
 def test_a_queue_that_does_not_answer(fake_slurm: FakeSlurm, results: Path) -> None:
     call(results, "launch", "mini")
     noted(results, QUICK[0], "running", 0)
-    fake_slurm.fault("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
-    assert "Unable to contact slurm controller" in call(results, "launch", "mini", code=1).stderr
+    words = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    fake_slurm.fault("squeue", words)
+    why = f"slurmctld does not answer (squeue: {words})"
+    said = call(results, "launch", "mini", code=1).stderr
+    assert said == f"Error: {why}. Nothing was changed; try again later\n"
     assert len(fake_slurm.calls("squeue")) == 4, "one look, then three tries"
-    shown = call(results, "status", "mini").stdout
-    assert "Warning: squeue: slurm_load_jobs error: Unable to contact" in shown
+    shown = " ".join(call(results, "status", "mini").stdout.split())
+    assert f"Warning: {why}. States are as jobs told them last." in shown
+    assert "queued: no reason known (29)" in shown
     assert states(results) == {"running": 1, "queued": 29}
+
+
+def test_a_queue_that_never_answers_is_not_waited_for(
+    fake_slurm: FakeSlurm, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """squeue itself would try for minutes. What changes things says so and ends, and status shows what jobs told."""
+    call(results, "launch", "mini")
+    noted(results, QUICK[0], "running", 0)
+    noted(results, QUICK[1], "failed", 1, cause="broken")
+    before = sorted((path, path.stat().st_mtime_ns) for path in results.rglob("*") if path.name != "lock")
+    fake_slurm.silence("squeue")
+    monkeypatch.setattr("slurm.queue.ANSWER_SECONDS", 0.5)
+    asked = len(fake_slurm.calls("squeue"))
+    for words in (["launch"], ["retry", "--yes"], ["cancel", "--yes"], ["clean", "--yes"]):
+        began = time.monotonic()
+        said = call(results, words[0], "mini", *words[1:], code=1)
+        assert said.stderr == (
+            "Error: slurmctld does not answer (squeue: timed out after 0.5 s). Nothing was changed; try again later\n"
+        )
+        assert "To submit" not in said.stdout
+        assert time.monotonic() - began < 10
+    assert states(results) == {"running": 1, "queued": 28, "failed": 1}
+    assert "Warning: slurmctld does not answer" in call(results, "status", "mini").stdout
+    assert len(fake_slurm.calls("squeue")) - asked <= 6, "none was asked a second time"
+    assert sorted((path, path.stat().st_mtime_ns) for path in results.rglob("*") if path.name != "lock") == before
+    assert len(fake_slurm.calls("sbatch")) == 1
+    assert fake_slurm.calls("scancel") == []
+
+
+def test_status_does_not_wait_for_accounts(
+    fake_slurm: FakeSlurm, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(results, "launch", "mini")
+    noted(results, QUICK[0], "running", 0)
+    fake_slurm.forget("101_0")
+    fake_slurm.silence("sacct")
+    monkeypatch.setattr("slurm.queue.ended_as", fakes.ENDED_AS)
+    monkeypatch.setattr("slurm.queue.ANSWER_SECONDS", 3.0)
+    began = time.monotonic()
+    assert states(results) == {"failed": 1, "queued": 29}
+    assert time.monotonic() - began < 20
+    assert len(fake_slurm.calls("sacct")) == 1
 
 
 def test_one_failed_run_is_left_to_retry(fake_slurm: FakeSlurm, results: Path) -> None:
@@ -379,12 +426,60 @@ def test_one_failed_run_is_left_to_retry(fake_slurm: FakeSlurm, results: Path) -
     noted(results, QUICK[1], "timed out", 1, cause="reached its time limit 9 times")
     said = call(results, "launch", "mini").stdout
     assert "To submit: nothing" in said
-    assert "Left alone: 2 runs that failed or timed out" in said
+    line = f"Left alone: 2 runs that failed or timed out; `python -m slurm retry mini --results {results}`"
+    assert line in said
     assert "Nothing to retry" in call(results, "retry", "mini", "--match", "disk", "--yes").stdout
     said = call(results, "retry", "mini", "--match", "OUT OF", "--yes").stdout
     assert "To submit: 1 run in 1 job of 1 array" in said
     assert fake_slurm.options(102)["array"] == "0-0%1", "an array even of one"
     assert states(results) == {"queued": 29, "timed out": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "matched"),
+    [
+        ("killed", {0}),
+        ("Killed", {0}),
+        ("SIGKILL", {0}),
+        ("signal 9", {0}),
+        ("out of memory", {0, 1, 2}),
+        ("OUT_OF_MEMORY", {0, 1, 2}),
+        ("cuda out", {1}),
+        ("timed out", {3}),
+        ("", {0, 1, 2, 3}),
+    ],
+)
+def test_reasons_are_found_by_the_words_that_people_use(
+    fake_slurm: FakeSlurm, results: Path, text: str, matched: set[int]
+) -> None:
+    call(results, "launch", "mini")
+    fake_slurm.forget(*(f"101_{task}" for task in range(4)))
+    noted(results, QUICK[0], "failed", 0, cause=KILLED)
+    noted(results, QUICK[1], "failed", 1, cause="CUDA out of memory. Tried to allocate 2.00 GiB")
+    noted(results, QUICK[2], "failed", 2, cause="its job ended without a word (OUT_OF_MEMORY)")
+    noted(results, QUICK[3], "timed out", 3, cause="reached its limit 9 times")
+    said = call(results, "retry", "mini", "--match", text, "--yes").stdout
+    assert {task for task in range(4) if f"  {QUICK[task]}, " in said} == matched
+    assert len(Ledger(results, "mini").submissions()[-1].all_runs) == len(matched)
+
+
+def test_when_nothing_matches_the_reasons_are_shown(fake_slurm: FakeSlurm, results: Path) -> None:
+    call(results, "launch", "mini")
+    fake_slurm.forget(*(f"101_{task}" for task in range(25)))
+    for task in range(3):
+        noted(results, QUICK[task], "failed", task, cause=("no disk", KILLED, KILLED)[task])
+    said = call(results, "retry", "mini", "--match", "segmentation", "--yes").stdout
+    assert said.splitlines() == [
+        "Nothing to retry: 'segmentation' is in none of the reasons, which are",
+        "  22 runs stopped: its job is gone, and never began",
+        f"  2 runs failed: {KILLED}",
+        "  1 run failed: no disk",
+    ]
+    for task in range(25):
+        noted(results, QUICK[task], "failed", task, cause=f"reason {task}")
+    lines = call(results, "retry", "mini", "--match", "segmentation", "--yes").stdout.splitlines()
+    assert (len(lines), lines[-1]) == (1 + 20 + 1, "  and 5 more")
+    assert len(fake_slurm.calls("sbatch")) == 1
 
 
 def test_retry_asks_first_and_repeats_how_it_was(fake_slurm: FakeSlurm, results: Path) -> None:
@@ -442,14 +537,16 @@ def test_clean_keeps_what_is_queued_running_or_done(fake_slurm: FakeSlurm, resul
     runs = [run for run in QUICK if run.benchmark == "mini-m2d2"]
     done, running, failed = runs[:3]
     for task, run in enumerate((done, running, failed)):
-        checkpoint_folder(run, results).mkdir(parents=True)
+        run.checkpoints(results).mkdir(parents=True)
         outcome = {done: "done", running: "running", failed: "failed"}[run]
         noted(results, run, outcome, task, cause="broken" if run is failed else None)
     record(done, results)
     fake_slurm.forget("101_0", "101_2")
     fake_slurm.set("101_1", "RUNNING", name=fake_slurm.jobs["101_3"]["name"])
     assert "1 run cleaned" in call(results, "clean", "mini", "--yes").stdout
-    assert [checkpoint_folder(run, results).exists() for run in (done, running, failed)] == [True, True, False]
+    (script,) = (results / "mini" / ".slurm" / "jobs").glob(".submission_file_*")
+    assert script.exists(), "Slurm says that this is what its jobs run"
+    assert [run.checkpoints(results).exists() for run in (done, running, failed)] == [True, True, False]
     assert {run: rows(results)[run]["state"] for run in runs} == dict(
         zip(runs, ["done", "running", "not launched", "queued", "queued", "queued"], strict=True)
     )
@@ -463,21 +560,24 @@ def test_clean_keeps_what_a_process_works_on(fake_slurm: FakeSlurm, results: Pat
     call(results, "launch", "mini")
     fake_slurm.forget("101_0")
     noted(results, QUICK[0], "failed", 0, cause="broken")
-    checkpoint_folder(QUICK[0], results).mkdir(parents=True)
+    QUICK[0].checkpoints(results).mkdir(parents=True)
     lock = Ledger(results, "mini").claimed(QUICK[0])
     assert lock is not None
     call(results, "clean", "mini", "--yes")
-    assert checkpoint_folder(QUICK[0], results).exists()
+    assert QUICK[0].checkpoints(results).exists()
     lock.release()
     call(results, "clean", "mini", "--yes")
-    assert not checkpoint_folder(QUICK[0], results).exists()
+    assert not QUICK[0].checkpoints(results).exists()
 
 
 def test_clean_of_all_that_failed_leaves_an_empty_ledger(fake_slurm: FakeSlurm, results: Path) -> None:
-    call(results, "launch", "mini", "--snapshot")
+    call(results, "launch", "mini", "--methods", "SAM", "--snapshot")
+    fake_slurm.fault("sbatch", "sbatch: error: no")
+    call(results, "launch", "mini", code=1)
     fake_slurm.forget(*fake_slurm.jobs)
     call(results, "clean", "mini", "--yes")
     folder = results / "mini" / ".slurm"
+    assert not list((folder / "jobs").iterdir())
     assert not list((folder / "submissions").iterdir())
     assert not list((folder / "code").iterdir())
     assert states(results) == {"not launched": 30}
@@ -497,6 +597,35 @@ def test_status_tells_how_far_a_run_is(fake_slurm: FakeSlurm, results: Path) -> 
     assert row["expected_end"] == pytest.approx(note.began + 25 + 20)
     shown = call(results, "status", "mini").stdout
     assert re.search(r"mini-vision-digits SGD seed 0 +train 60/100 +2/s +\d\d:\d\d +node17 +101_0", shown)
+
+
+def test_status_tells_that_a_run_is_ending_and_why(fake_slurm: FakeSlurm, results: Path) -> None:
+    """Before its job knows whether it starts again, it is neither called requeued nor stopped."""
+    call(results, "launch", "mini")
+    for state in ("RUNNING", "COMPLETING"):
+        fake_slurm.set("101_0", state, node="node17", name="x")
+        note = noted(results, QUICK[0], "stopping", 0, cause="ended by Slurm (SIGTERM)")
+        Ledger(results, "mini").set_beat(QUICK[0], Beat("train", 60, 100, note.began, 10, note.began + 25))
+        row = rows(results)[QUICK[0]]
+        assert (row["state"], row["ending"], row["cause"]) == ("running", True, "ended by Slurm (SIGTERM)")
+        assert "expected_end" not in row
+        shown = call(results, "status", "mini").stdout
+        assert re.search(r"SGD seed 0 +ending: ended by Slurm \(SIGTERM\) +node17 +101_0", shown)
+    fake_slurm.set("101_0", "PENDING", name="x")
+    row = rows(results)[QUICK[0]]
+    assert (row["state"], "ending" in row) == ("requeued", False)
+    fake_slurm.set("101_0", "COMPLETING", name="x")
+    noted(results, QUICK[0], "stopped", 0, cause="ended by Slurm (SIGTERM)")
+    row = rows(results)[QUICK[0]]
+    assert (row["state"], "ending" in row) == ("stopped", False)
+
+
+def test_a_stage_of_one_step_is_named_without_a_count(fake_slurm: FakeSlurm, results: Path) -> None:
+    call(results, "launch", "mini")
+    fake_slurm.set("101_0", "RUNNING", node="node17", name="x")
+    note = noted(results, QUICK[0], "running", 0)
+    Ledger(results, "mini").set_beat(QUICK[0], Beat("load", 0, 1, note.began, 0, note.began))
+    assert re.search(r"SGD seed 0 +load +node17 +101_0", call(results, "status", "mini").stdout)
 
 
 def test_a_beat_of_an_earlier_start_is_not_taken_for_one_of_this(fake_slurm: FakeSlurm, results: Path) -> None:

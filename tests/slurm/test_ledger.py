@@ -11,7 +11,7 @@ from benchmarks.record import Run
 from slurm import ledger as module
 from slurm.code import Code, code_at, digest_of, freeze
 from slurm.launching import How, submissions
-from slurm.ledger import PADDED, Beat, Ledger, LedgerError, Note, checkpoint_folder, checkpoint_step, read_submission
+from slurm.ledger import PADDED, Beat, Ledger, LedgerError, Note, checkpoint_step, read_submission
 from slurm.plan import arrays_of
 from slurm.profile import Profile, profile_of
 
@@ -117,10 +117,7 @@ def test_records_and_nothing_else_count_as_done(ledger: Ledger) -> None:
 
 
 def test_the_newest_checkpoint(tmp_path: Path) -> None:
-    from benchmarks.checkpoint import checkpoint_folder as theirs
-
-    folder = checkpoint_folder(RUN, tmp_path)
-    assert folder == theirs(RUN.path(tmp_path))
+    folder = RUN.checkpoints(tmp_path)
     assert checkpoint_step(RUN, tmp_path) == 0
     for name in ("step-00000080", "step-00000120", ".step-00000160", "step-junk"):
         (folder / name).mkdir(parents=True)

@@ -17,11 +17,15 @@ import pytest
 
 from benchmarks.cache import cache_root
 from benchmarks.record import Run
+from slurm.ledger import Ledger
+from slurm.state import overview
 from tests.slurm.sweep import COMMAND_SECONDS, ROOT, References, Sweep, check_against, runs
 from tests.slurm.sweep_rows import HANGS_AT, SUITE
 from tests.slurm_cluster.cluster import Cluster
-from tests.slurm_cluster.daemons import wait_for
+from tests.slurm_cluster.daemons import PATIENCE, wait_for
 
+ANSWERED = 10.0 + 15.0
+"""Ten seconds are promised; a busy machine may take some to start two commands."""
 FAILING = {
     "tiny-explodes": "loss is nan",
     "tiny-dies": "SIGKILL",
@@ -159,6 +163,89 @@ def test_everything_that_happens_to_jobs_and_nodes(sweep: Sweep, references: Ref
     assert {run for run in wanted if sweep.starts(run) == 2} == interrupted
     assert {run for run in wanted if sweep.starts(run) == 1} == set(wanted) - interrupted
     assert watch.seen[drained][-2:] == ["running", "done"]
+
+
+def test_status_is_true_at_every_moment(sweep: Sweep, references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One job is cancelled by hand and one requeued, while status is asked as fast as it answers."""
+    sweep.held.touch()
+    cancelled, requeued = wanted = runs("tiny-held", ("SAM",), range(2))
+    sweep.launch(wanted)
+    sweep.wait_for_steps(wanted, 10)
+    jobs = {run: sweep.job(run) for run in wanted}
+    for name, value in sweep.cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    ledger = Ledger(sweep.results, SUITE)
+    seen: dict[Run, list[str]] = {run: [] for run in wanted}
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        found = overview(ledger, wanted)
+        looks += 1
+        assert found.warning is None
+        for item in found.standings:
+            said = "ending" if item.is_ending else item.state
+            if seen[item.run][-1:] != [said]:
+                seen[item.run].append(said)
+                assert said in ("running", "ending") or item.run not in sweep.alive(), f"{item.run} is {said} and alive"
+
+    def look_until(ends: dict[Run, list[str]]) -> None:
+        """Until each run was last called so."""
+        deadline = time.monotonic() + PATIENCE
+        while any(seen[run][-len(last) :] != last for run, last in ends.items()):
+            assert time.monotonic() < deadline, seen
+            look()
+
+    look()
+    sweep.cluster.command("scancel", jobs[cancelled])
+    look_until({cancelled: ["stopped"]})
+    sweep.cluster.command("scontrol", "requeue", jobs[requeued])
+    look_until({requeued: ["requeued", "running"]})
+    wait_for(lambda: jobs[cancelled] not in sweep.cluster.command("squeue", "--noheader", "--array"), "it is gone")
+    look()
+    assert seen == {cancelled: ["running", "ending", "stopped"], requeued: ["running", "ending", "requeued", "running"]}
+    assert looks > 50
+    sweep.held.unlink()
+    sweep.launch(wanted)
+    sweep.wait_for_records(wanted)
+    references.check(sweep, wanted)
+
+
+def test_a_controller_that_is_away_is_not_waited_for(sweep: Sweep, references: References) -> None:
+    """It is gone, then it hangs: commands say so within seconds, change nothing, and the runs go on."""
+    sweep.held.touch()
+    wanted = runs("tiny-held", ("SAM",), range(2))
+    sweep.launch(wanted)
+    sweep.wait_for_steps(wanted, 10)
+
+    def hears_nothing(*words: str) -> None:
+        """`words` that change something, and status beside them."""
+        began = time.monotonic()
+        changing, looking = sweep.begin(*words), sweep.begin("status", SUITE, "--json")
+        _, errors = changing.communicate(timeout=COMMAND_SECONDS)
+        output, _ = looking.communicate(timeout=COMMAND_SECONDS)
+        assert time.monotonic() - began < ANSWERED
+        assert (changing.returncode, looking.returncode) == (1, 0)
+        assert errors.startswith("Error: slurmctld does not answer (squeue: ")
+        assert errors.endswith("). Nothing was changed; try again later\n")
+        assert errors.count("\n") == 1
+        assert json.loads(output)["warning"].endswith("). States are as jobs told them last.")
+        rows = sweep.rows(output)
+        assert [rows[run]["state"] for run in wanted] == ["running"] * 2
+
+    sweep.cluster.stop_controller()
+    try:
+        hears_nothing(*sweep.launch_words(runs("tiny-points", ("SGD",), range(2))))
+        hears_nothing("retry", SUITE, "--yes")
+    finally:
+        sweep.cluster.start_controller()
+    with sweep.cluster.frozen_controller():
+        hears_nothing("cancel", SUITE, "--yes")
+    assert len(sweep.submissions()) == 1
+    sweep.held.unlink()
+    sweep.wait_for_records(wanted)
+    references.check(sweep, wanted)
+    assert {sweep.starts(run) for run in wanted} == {1}
 
 
 def test_limits_of_a_minute(sweep: Sweep, references: References) -> None:

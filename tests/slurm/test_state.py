@@ -177,6 +177,17 @@ def test_without_an_answer_from_the_queue_nothing_is_called_lost(
     assert "no answer" in str(found.warning)
 
 
+def test_a_job_that_begins_while_status_looks_is_running(ledger: Ledger, submission: Submission) -> None:
+    """The queue had it waiting a moment before; it has not come back, it has begun."""
+
+    def begins() -> dict[str, Entry]:
+        ledger.set_note(RUN, note(submission, "running"))
+        return {JOB: Entry(JOB, "PENDING", "Priority", "", "")}
+
+    (standing,) = overview(ledger, [RUN], begins).standings
+    assert (standing.state, standing.node) == ("running", "n1")
+
+
 def test_a_run_of_this_machine_lives_as_long_as_its_process(ledger: Ledger) -> None:
     submission = submitted(ledger, How("local", Profile()), job=process_name(os.getpid()))
     assert looked(ledger, None).standings[0].state == "queued"

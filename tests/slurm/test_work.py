@@ -11,19 +11,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import Mock
 
 import psutil
 import pytest
 
 from benchmarks.record import Run
 from benchmarks.registry import BENCHMARKS
+from slurm.child import Child
 from slurm.code import ROOT, code_at
+from slurm.job import Asked, Job
 from slurm.launching import How, submissions
 from slurm.ledger import Ledger, Note, checkpoint_step
 from slurm.plan import arrays_of
 from slurm.profile import profile_of
 from slurm.state import overview
+from slurm.work import Work
 from tests.benchmarks import conftest as tiny
 from tests.benchmarks import tiny_rows
 from tests.slurm import fake_slurm as fakes
@@ -105,9 +110,17 @@ class Desk:
     def requeues(self) -> list[list[str]]:
         return [words for words in self.slurm.calls("scontrol") if words[0] == "requeue"]
 
+    def children(self, process: "subprocess.Popen[str]") -> list[psutil.Process]:
+        """The processes that make runs; a job asks git for its code, too."""
+        found = []
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.Error):
+                found += [child] if "slurm.one" in child.cmdline() else []
+        return found
+
     def child(self, process: "subprocess.Popen[str]") -> psutil.Process:
-        self.wait(lambda: bool(psutil.Process(process.pid).children()), "a run's process")
-        return psutil.Process(process.pid).children()[0]
+        self.wait(lambda: bool(self.children(process)), "a run's process")
+        return self.children(process)[0]
 
 
 @pytest.fixture
@@ -224,21 +237,23 @@ def test_where_slurm_ends_a_job_slurm_decides(
     job.send_signal(signal.SIGTERM)
     desk.finish(job, 75)
     note = desk.note(LONG)
-    assert (note.outcome, note.cause, note.requeued) == ("stopped", "ended by Slurm (SIGTERM)", requeued)
+    cause = "ended by Slurm (SIGTERM)" if requeued else "cancelled or preempted (SIGTERM)"
+    assert (note.outcome, note.cause, note.requeued) == ("stopped", cause, requeued)
     assert note.step == checkpoint_step(LONG, desk.ledger.results)
     assert desk.requeues() == ([["requeue", "17_0"]] if asked else [])
 
 
 def test_a_requeue_waits_for_a_controller_that_is_away(desk: Desk) -> None:
-    """Until the job's end, and it is called requeued all the while."""
+    """Until the job's end, and it is called ending all the while, not requeued: nobody knows."""
     desk.submit(LONG)
     job = desk.start()
     desk.trains(LONG)
     desk.slurm.fault("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
     job.send_signal(signal.SIGUSR1)
-    desk.wait(lambda: desk.note(LONG).outcome == "stopped", "it has stopped")
+    desk.wait(lambda: not desk.children(job), "it has stopped")
     desk.wait(lambda: len(desk.slurm.calls("squeue")) > 6, "it asks again")
-    assert overview(desk.ledger, [LONG]).standings[0].state == "requeued"
+    (standing,) = overview(desk.ledger, [LONG]).standings
+    assert (standing.state, standing.is_ending, standing.cause) == ("running", True, "preempted (SIGUSR1)")
     assert job.poll() is None
     desk.slurm.fault("squeue", None)
     desk.finish(job, 75)
@@ -246,12 +261,14 @@ def test_a_requeue_waits_for_a_controller_that_is_away(desk: Desk) -> None:
     assert desk.requeues() == [["requeue", "17_0"]]
 
 
-def test_a_cancelled_run_says_that_it_was_cancelled(desk: Desk) -> None:
+@pytest.mark.parametrize("heard_by", ["job", "run"])
+def test_a_cancelled_run_says_that_it_was_cancelled(desk: Desk, heard_by: str) -> None:
+    """Whoever of both hears it first."""
     desk.submit(LONG)
     job = desk.start()
     desk.trains(LONG)
     desk.ledger.set_cancelled(desk.ledger.submissions()[0])
-    job.send_signal(signal.SIGUSR1)
+    (job if heard_by == "job" else desk.child(job)).send_signal(signal.SIGUSR1)
     desk.finish(job, 75)
     assert (desk.note(LONG).outcome, desk.note(LONG).cause) == ("stopped", "cancelled")
     assert desk.requeues() == []
@@ -303,7 +320,7 @@ def test_a_failed_run_touches_no_other_of_its_job(desk: Desk) -> None:
     assert desk.note(POINTS).outcome == "done"
     assert POINTS.path(desk.ledger.results).exists()
     assert str(desk.note(fails).cause).startswith("the loss is nan at step 3.")
-    assert "its process was ended by SIGKILL: is the memory full?" in str(desk.note(dies).cause)
+    assert "its process was killed by SIGKILL (signal 9): out of memory?" in str(desk.note(dies).cause)
     assert not any(run.path(desk.ledger.results).exists() for run in (fails, dies))
     assert said.count(": started, process") == 3
     log = desk.ledger.of(fails, ".log").read_text()
@@ -354,3 +371,67 @@ def test_without_an_answer_a_job_elsewhere_is_believed_for_a_while(desk: Desk) -
     assert "job 9_4 is at work on it" in desk.finish(desk.start())
     desk.ledger.set_note(POINTS, replace(other, told=time.time() - HOUR))
     assert "started" in desk.finish(desk.start())
+
+
+def test_a_run_that_is_ended_by_hand_touches_no_other_of_its_job(desk: Desk) -> None:
+    """The other makes its record; then the job starts again for the one that was stopped."""
+    other = Run("tiny", "tiny-long", "SAM", 3)
+    desk.submit(LONG, other, pack=2)
+    job = desk.start()
+    desk.trains(LONG)
+    mine = next(child for child in desk.children(job) if child.cmdline()[-1] == "0")
+    mine.send_signal(signal.SIGUSR1)
+    desk.finish(job, 75)
+    assert desk.note(other).outcome == "done"
+    assert (desk.note(LONG).cause, desk.note(LONG).requeued) == ("a signal to the run itself", True)
+    assert desk.requeues() == [["requeue", "17_0"]]
+
+
+def test_asking_for_the_end_leaves_time_for_a_checkpoint(desk: Desk) -> None:
+    """Of the four seconds before a limit of twenty, two, if nobody answers; then the end is as it was."""
+    desk.submit(LONG, time="00:00:20")
+    end = time.time() + 20
+    work = Work(desk.ledger.submissions()[0], Job("17_0", 0, "n1", 0, end), cast("Asked", SimpleNamespace(by=None)))
+    desk.slurm.silence("squeue")
+    began = time.monotonic()
+    assert work.end_now() == end
+    assert 2 <= time.monotonic() - began < 8
+    desk.slurm.silence()
+    moved = datetime.now().replace(microsecond=0)
+    desk.slurm.set("17_0", "RUNNING", end=moved.isoformat())
+    assert work.end_now() == moved.timestamp()
+
+
+def test_on_this_machine_nothing_starts_again_by_itself(desk: Desk) -> None:
+    desk.submit(LONG)
+    desk.ledger.of(LONG, ".log").parent.mkdir(parents=True)
+    work = Work(
+        desk.ledger.submissions()[0], Job("local-1", 0, "n1", 0, None), cast("Asked", SimpleNamespace(by="SIGTERM"))
+    )
+    process, lock = Mock(wait=Mock(return_value=75)), Mock()
+    note = Note("running", "0001-x", "local-1", "n1", 1, time.time(), time.time())
+    assert work.end(Child(LONG, lock, process, Mock(), 0, note, None)) == "stopped"
+    assert (desk.note(LONG).outcome, desk.note(LONG).cause) == ("stopped", "ended by SIGTERM")
+    assert work.waiting == []
+    lock.release.assert_called_once()
+    assert desk.slurm.calls("squeue") == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "cause", "code"),
+    [
+        (signal.SIGUSR1, "COMPLETING", "preempted (SIGUSR1)", 75),
+        (signal.SIGTERM, "RUNNING", "ended by Slurm (SIGTERM); not requeued: scontrol: no", 1),
+    ],
+)
+def test_why_a_job_does_not_start_again(desk: Desk, sent: signal.Signals, state: str, cause: str, code: int) -> None:
+    """What is known is said: it gave way, or Slurm would not take it back."""
+    desk.submit(LONG)
+    job = desk.start()
+    desk.trains(LONG)
+    desk.slurm.set("17_0", state, reason="None", restarts="0")
+    if code == 1:
+        desk.slurm.fault("scontrol", "no")
+    job.send_signal(sent)
+    desk.finish(job, code)
+    assert (desk.note(LONG).outcome, desk.note(LONG).requeued, desk.note(LONG).cause) == ("stopped", False, cause)

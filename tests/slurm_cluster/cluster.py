@@ -140,6 +140,18 @@ class Cluster:
         """End slurmctld: it saves its state on SIGTERM, and has saved most of it before SIGKILL."""
         end(processes(self.folder.root, "slurmctld"), by)
 
+    @contextmanager
+    def frozen_controller(self) -> Iterator[None]:
+        """As long as the context lasts slurmctld takes connections and never answers, as one that is far too busy."""
+        controllers = processes(self.folder.root, "slurmctld")
+        for process in controllers:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in controllers:
+                process.resume()
+
     def start_node(self, name: str) -> None:
         """Start a node's slurmd, unless it runs."""
         if not processes(self.folder.root, "-N", name):

@@ -9,11 +9,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from benchmarks import run as run_module
 from benchmarks.checkpoint import weights
 from benchmarks.errors import RunError
 from benchmarks.evaluation import score
 from benchmarks.execution import Execution
-from benchmarks.probes import trained as trained_module
 from benchmarks.probes.trained import trained
 from benchmarks.probes.weights import weights_folder, whole
 from benchmarks.record import Record, Run, read_record
@@ -32,7 +32,7 @@ def refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(trained_module, "train", refuse)
+    monkeypatch.setattr(run_module, "train", refuse)
 
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -106,7 +106,7 @@ def test_the_rounding_of_a_sum_is_no_other_model(tmp_path: Path) -> None:
 def test_a_score_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(POINTS, tmp_path, HERE, silent)
     monkeypatch.setattr(
-        trained_module, "evaluate", lambda *arguments: {"test/nll/home": float("nan"), "test/nll/away": 1.0}
+        run_module, "evaluate", lambda *arguments: {"test/nll/home": float("nan"), "test/nll/away": 1.0}
     )
     with pytest.raises(RunError, match="trained again"):
         trained(POINTS, tmp_path, HERE, silent)
