@@ -15,7 +15,7 @@ SLURM_TESTS := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRAM_SLURM_TESTS=1 $(PY) -m py
 SOURCES    := tram benchmarks slurm analysis tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce tables figures report readme test conformance lint format lock test-slurm test-oldest tools-install slurm-install slurm-up slurm-down bench-analysis clean
+.PHONY: help reproduce tables figures report readme bench bench-gpu bench-check test conformance lint format lock test-slurm test-oldest tools-install slurm-install slurm-up slurm-down bench-analysis clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ reproduce: $(READY) ## run the miniature suite, make its tables and figures, com
 	@echo "The stored results:   make tables figures"
 	@echo "All methods, 5 seeds: make reproduce FULL=1"
 
-tables figures: $(READY) ## make them in build/stored from the stored results, in seconds
+tables figures: $(READY) ## make them in build/stored from the stored results
 	$(PY) -m analysis $@ --results results/mini --output build/stored
 
 report: $(READY) ## write the whole report on the stored results: build/stored/report/index.html
@@ -44,6 +44,17 @@ report: $(READY) ## write the whole report on the stored results: build/stored/r
 
 readme: $(READY) ## write the README's table and figure anew from the stored results
 	$(PY) -m analysis readme --results results/mini
+
+bench: $(READY) ## time every method's step on this machine, half an hour, and renew docs/performance.md
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m benchmarks performance
+	$(PY) -m analysis performance
+
+bench-gpu: $(READY) ## the same on a GPU, with the paper's own sizes
+	HF_HUB_OFFLINE=1 $(PY) -m benchmarks performance --sizes gpu
+	$(PY) -m analysis performance
+
+bench-check: $(READY) ## say which steps have become slower than this machine's record, a minute or two
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m benchmarks performance --check
 
 test: lint ## run every check and every test
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2
@@ -91,8 +102,8 @@ slurm-up: $(READY) ## bring up a whole Slurm on this machine, to try things on
 slurm-down: $(READY) ## take it down again, with all its jobs
 	$(PY) -m tests.slurm_cluster down
 
-bench-analysis: $(READY) ## time the analysis of 500 to 5,000 synthetic records
-	$(PY) -m tests.analysis.bench
+bench-analysis: $(READY) ## time the analysis of 500 to 5,000 synthetic records, and write it to docs/report.md
+	$(PY) -m tests.analysis.bench --keep
 
 clean: ## remove reports and caches; .venv and build/results stay
 	rm -rf build/report build/stored build/lib build/bdist.* dist *.egg-info

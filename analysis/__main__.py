@@ -1,8 +1,8 @@
 """python -m analysis: tables, claims, figures and the report from stored records."""
 
-import difflib
+import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -10,9 +10,9 @@ import typer
 
 from benchmarks.record import write_atomically
 from benchmarks.registry import BENCHMARKS
+from benchmarks.variants import near
 
 if TYPE_CHECKING:
-    from analysis.aggregate import BenchmarkResult
     from analysis.records import Results
 
 app = typer.Typer(
@@ -51,13 +51,15 @@ def tables(
     from analysis import render
 
     suffixes = _known(formats, render.FORMATS, "format") or list(render.FORMATS)
-    loaded, aggregated = _load_and_aggregate(results, benchmark)
+    names = _known(benchmark, BENCHMARKS, "benchmark")
+    loaded = _load_runs(results, names)
+    from analysis.aggregate import aggregate
     from analysis.cost import cost_table
     from analysis.failures import read_failures
     from analysis.forgetting import forgetting_tables
     from analysis.tables import all_tables, conclusions, overview_table
 
-    names = _known_benchmarks(benchmark)
+    aggregated = aggregate(loaded, names)
     made = {table.name: table for table in all_tables(loaded, aggregated, names, read_failures(results))}
     shown = [made[name] for name in _known(show, made, "table")]
     _make_folder(output)
@@ -84,13 +86,14 @@ def figures(
     allow_bad: AllowBad = False,
 ) -> None:
     """Draw every figure that the results allow, as PNG and PDF, and say why others are not there."""
-    loaded, _ = _load_and_aggregate(results, benchmark)
+    names = _known(benchmark, BENCHMARKS, "benchmark")
+    loaded = _load_runs(results, names)
     from analysis.figures import FIGURES, NothingToDrawError, encode, figures_of, gather
 
     kinds = _known(only, FIGURES, "figure")
     _make_folder(output)
     not_drawn = []
-    for drawing in figures_of(gather(loaded, results, _known_benchmarks(benchmark)), kinds):
+    for drawing in figures_of(gather(loaded, results, names), kinds):
         try:
             figure = drawing.draw()
         except NothingToDrawError as reason:
@@ -112,18 +115,38 @@ def readme(
     allow_bad: AllowBad = False,
 ) -> None:
     """Write the table between the README's markers and its figure anew."""
-    loaded, aggregated = _load_and_aggregate(results, None)
+    loaded = _load_runs(results)
+    from analysis.aggregate import aggregate
+    from analysis.claims import judge
     from analysis.figures import draw_overview, encode
     from analysis.readme import update
 
+    aggregated = aggregate(loaded)
     figure = readme.parent / "docs" / "figures" / f"{loaded.suite}_overview.png"
     try:
-        changed = update(readme, aggregated)
+        changed = update(readme, aggregated, judge(loaded))
         write_atomically(figure, encode(draw_overview(aggregated), "png"))
     except (OSError, ValueError) as error:
         _refuse(f"{readme}: {error}")
     print(f"{readme}: {'written' if changed else 'already current'}\n{figure}: written")
     _report_left_out(loaded, allow_bad=allow_bad)
+
+
+@app.command()
+def performance(
+    results: Annotated[Path, typer.Option("--results", help="The folder of the machines' records.")] = Path(
+        "results/performance"
+    ),
+    page: Annotated[Path, typer.Option(help="The file whose tables are written anew.")] = Path("docs/performance.md"),
+) -> None:
+    """Write the tables of docs/performance.md and its figures anew, from what `make bench` measured."""
+    from analysis.performance.page import write_page
+
+    try:
+        for path in write_page(results, page):
+            print(path)
+    except (OSError, ValueError) as error:
+        _refuse(f"{page}: {error}")
 
 
 @app.command()
@@ -134,7 +157,7 @@ def claims(
     allow_bad: AllowBad = False,
 ) -> None:
     """Judge the paper's claims by the results, or with --results results/published by the paper's own tables."""
-    names = _known_benchmarks(benchmark)
+    names = _known(benchmark, BENCHMARKS, "benchmark")
     loaded = _load(results)
     from analysis import render
     from analysis.claims import judge
@@ -167,8 +190,9 @@ def report(
     allow_bad: AllowBad = False,
 ) -> None:
     """Write everything as one page that opens from disk, with tables and figures also as files beside it."""
-    names = _known_benchmarks(benchmark)
-    loaded, _ = _load_and_aggregate(results, benchmark)
+    names = _known(benchmark, BENCHMARKS, "benchmark")
+    loaded = _load_runs(results, names)
+    gc.freeze()  # records stay to the end: whatever else is collected, nobody looks through thousands of them again
     _make_folder(output)
     from analysis.render import terminal
     from analysis.report import print_summary, write_report
@@ -203,31 +227,27 @@ def _load(folder: Path) -> "Results":
         _refuse(str(error))
 
 
-def _known_benchmarks(texts: list[str] | None) -> list[str]:
-    return _known(texts, BENCHMARKS, "benchmark")
+def _load_runs(folder: Path, names: Collection[str] = ()) -> "Results":
+    """Refused where they hold no run, or none of the named benchmarks, if any are named."""
+    from analysis.records import PUBLISHED
+
+    loaded = _load(folder)
+    if loaded.suite != PUBLISHED and not any(not names or run.benchmark in names for run in loaded.records):
+        _report_left_out(loaded)
+        _refuse(f"no records of {', '.join(names)} below {folder}. Run `make reproduce` first.")
+    return loaded
 
 
 def _known(texts: list[str] | None, known: Mapping[str, object], what: str) -> list[str]:
-    """The names in an option that may be repeated and hold commas; for one that is not known, the nearest is told."""
+    """The names in an option that may be repeated and hold commas; refused with a similar name, or with all of them."""
     names = [part.strip() for text in texts or () for part in text.split(",")]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            _refuse(f"no {what} {name!r}; did you mean {near[0]}?")
+            similar = near(name, known)
+            _refuse(
+                f"no {what} {name!r}; " + (f"did you mean {similar}?" if similar else f"known are {', '.join(known)}.")
+            )
     return names
-
-
-def _load_and_aggregate(folder: Path, texts: list[str] | None) -> "tuple[Results, list[BenchmarkResult]]":
-    names = _known_benchmarks(texts)
-    loaded = _load(folder)
-    from analysis.aggregate import aggregate
-    from analysis.records import PUBLISHED
-
-    aggregated = aggregate(loaded, names)
-    if not aggregated and loaded.suite != PUBLISHED:
-        _report_left_out(loaded)
-        _refuse(f"no records of {', '.join(names)} below {folder}. Run `make reproduce` first.")
-    return loaded, aggregated
 
 
 def _make_folder(folder: Path) -> None:

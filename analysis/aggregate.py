@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.failures import RunKey, at_length, of_method
 from analysis.methods import in_order
 from analysis.published import published_differences
 from analysis.records import Results, metric_frame
+from analysis.rounding import NOTHING_LEFT
 from analysis.statistics import Interval, t_interval
 from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
 from benchmarks.registry import BENCHMARKS, methods_of
@@ -48,6 +50,8 @@ class MethodResult:
     difference: Mapping[str, Interval]
     train: Outcome
     zero_shot: Outcome
+    lost: Mapping[int, str]
+    """By seed, why a file is left out that should have been its record."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class BenchmarkResult:
 
     benchmark: Benchmark
     seeds: tuple[int, ...]
-    """The seeds that any method of the suite was run with: what each method should have."""
+    """The seeds that any method of the suite was run with, those of files left out too: what each should have."""
     methods: tuple[MethodResult, ...]
 
     @property
@@ -78,12 +82,18 @@ class BenchmarkResult:
 
     @property
     def not_run(self) -> tuple[str, ...]:
-        return tuple(method.method for method in self.methods if not method.seeds)
+        return tuple(method.method for method in self.methods if not method.seeds and not method.lost)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """A phrase on each run whose file is left out."""
+        return tuple(phrase for method in self.methods for phrase in at_length(method.method, method.lost))
 
     @property
     def no_difference(self) -> str:
         """Why a method that was run has no difference to the baseline."""
-        return f"no {self.baseline} run" if self.baseline in self.not_run else "no seed in common"
+        has_baseline = any(method.method == self.baseline for method in self.run)
+        return "no seed in common" if has_baseline else f"no {self.baseline} run"
 
     @property
     def complete(self) -> tuple[str, ...]:
@@ -109,17 +119,18 @@ def paired_differences(scores: pd.Series, baseline: str) -> pd.DataFrame:
     by_seed = scores.unstack("method")
     if baseline not in by_seed:
         return by_seed * float("nan")
-    return by_seed.sub(by_seed[baseline], axis="index")
+    differences = by_seed.sub(by_seed[baseline], axis="index")
+    return differences.mask(differences.abs() < NOTHING_LEFT, 0.0)
 
 
 def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[BenchmarkResult]:
     """Each benchmark that has records, in the registry's order; only the named ones if any is named."""
     metrics = metric_frame(results.records)
-    seeds = tuple(sorted({record.seed for record in results.records}))
+    seeds = tuple(sorted({record.seed for record in results.records} | {seed for _, _, seed in results.lost}))
     present = {record.benchmark for record in results.records}
     chosen = present & set(benchmarks) if benchmarks else present
     return [
-        _aggregate(metrics, benchmark, seeds, expected_methods(results.suite, benchmark))
+        _aggregate(metrics, benchmark, seeds, expected_methods(results.suite, benchmark), results.lost)
         for name, benchmark in BENCHMARKS.items()
         if name in chosen
     ]
@@ -134,14 +145,18 @@ def expected_methods(suite: str, benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def _aggregate(
-    metrics: pd.DataFrame, benchmark: Benchmark, seeds: tuple[int, ...], expected: tuple[str, ...]
+    metrics: pd.DataFrame,
+    benchmark: Benchmark,
+    seeds: tuple[int, ...],
+    expected: tuple[str, ...],
+    lost: Mapping[RunKey, str],
 ) -> BenchmarkResult:
     scores = select_scores(metrics, benchmark)
     baseline = benchmark.recipe.base_optimizer
     differences = {column: paired_differences(scores[column], baseline) for column in (*benchmark.domains, ZERO_SHOT)}
     run = {str(name) for name in scores.index.get_level_values("method")}
     methods = []
-    for name in in_order(run.union(expected)):
+    for name in in_order(run.union(expected, (method for of, method, _ in lost if of == benchmark.name))):
         own = scores[scores.index.get_level_values("method") == name]
         paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
         methods.append(
@@ -155,6 +170,7 @@ def _aggregate(
                 },
                 train=_outcome(paired[benchmark.train_domain], name, benchmark, benchmark.published_train),
                 zero_shot=_outcome(paired[ZERO_SHOT], name, benchmark, benchmark.published),
+                lost=of_method(lost, benchmark.name, name),
             )
         )
     return BenchmarkResult(benchmark, seeds, tuple(methods))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
+from analysis.rounding import measured
+
 Mark = Literal["best", "worst"]
 Value = float | int | str | None
 """A number as text is one that the paper prints, with the digits that it prints."""
@@ -29,12 +31,13 @@ class Cell:
 @dataclass(frozen=True)
 class Column:
     """A heading, and one heading for each value of its cells. `benchmark` is the one whose runs its numbers are of,
-    where the table's columns are benchmarks."""
+    where the table's columns are benchmarks. Prose is whole sentences, for which a printed table has no room."""
 
     name: str
     values: tuple[str, ...]
     is_number: bool = True
     benchmark: str = ""
+    is_prose: bool = False
 
 
 Row = tuple[Cell, ...]
@@ -87,6 +90,7 @@ def text_cell(text: str) -> Cell:
 
 def two_decimals(number: float, sign: Literal["+", ""] = "") -> str:
     """Two decimals, but one significant digit where those would read as zero and the number is not."""
+    number = measured(number)
     if number == 0:
         return "0.00"
     return f"{number:{sign}.1g}" if abs(number) < 0.005 else f"{number:{sign}.2f}"

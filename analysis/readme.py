@@ -1,10 +1,15 @@
-"""The README's table: every method on every benchmark, as one difference each, beside what the paper says."""
+"""The README's table: every method on every benchmark, as one difference each, beside what the paper says; and what
+came of the paper's claims.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
 from analysis.cells import NOTHING, Cell, Column, Mark, Row, Table, text_cell, text_column, two_decimals
+from analysis.claims.judged import Judged
+from analysis.claims.table import summary
+from analysis.failures import in_brief
 from analysis.methods import in_order
 from analysis.render import markdown_rows
 from analysis.tables import conclusions
@@ -23,7 +28,7 @@ def matrix_table(results: Sequence[BenchmarkResult]) -> Table:
     )
     by_method: dict[str, dict[str, MethodResult]] = {}
     for result in results:
-        for method in result.run:
+        for method in (method for method in result.methods if method.seeds or method.lost):
             row = "baseline" if method.method == result.baseline else method.method
             by_method.setdefault(row, {})[result.benchmark.name] = method
     rows: list[Row] = []
@@ -42,10 +47,11 @@ def matrix_table(results: Sequence[BenchmarkResult]) -> Table:
     )
 
 
-def block(results: Sequence[BenchmarkResult]) -> str:
+def block(results: Sequence[BenchmarkResult], judged: Sequence[Judged]) -> str:
     """What stands between the README's markers."""
     table = matrix_table(results)
-    return "\n".join((BEGIN, "", *markdown_rows(table), *(f"\n{note}" for note in table.notes), "", END))
+    claims = [f"The paper's claims, judged on these runs: {summary(judged)}"] if judged else []
+    return "\n".join((BEGIN, "", *markdown_rows(table), *(f"\n{note}" for note in (*table.notes, *claims)), "", END))
 
 
 def with_block(text: str, new: str) -> str:
@@ -57,10 +63,10 @@ def with_block(text: str, new: str) -> str:
     return before + new + after
 
 
-def update(readme: Path, results: Sequence[BenchmarkResult]) -> bool:
+def update(readme: Path, results: Sequence[BenchmarkResult], judged: Sequence[Judged]) -> bool:
     """Put the table into `readme`; whether that changed it."""
     old = readme.read_text(encoding="utf-8")
-    new = with_block(old, block(results))
+    new = with_block(old, block(results, judged))
     if new != old:
         write_atomically(readme, new.encode())
     return new != old
@@ -73,8 +79,8 @@ def _short(result: BenchmarkResult) -> str:
 
 
 def _score(method: MethodResult | None, is_baseline: bool) -> Cell:
-    if method is None:
-        return Cell("not run", (None,))
+    if method is None or not method.seeds:
+        return Cell(in_brief(method.lost.values()) if method else "not run", (None,))
     if is_baseline:
         return Cell(f"{method.mean[ZERO_SHOT]:.2f}", (method.mean[ZERO_SHOT],))
     outcome = method.zero_shot

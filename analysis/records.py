@@ -1,18 +1,23 @@
 """Load: a folder of records becomes `Results`, and a tidy frame of all its numbers."""
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.failures import LEFT_OUT, ProbeKey, RunKey
 from benchmarks.probes.record import ProbeRecord
 from benchmarks.record import Record
-from benchmarks.tree import read_tree
+from benchmarks.tree import Tree, read_tree
+from benchmarks.variants import near
 
 PUBLISHED = "published"
 """The suite that the folder of the paper's numbers stands for: tables of text, and no record."""
+
+_PLACE = re.compile(r"([^/]+)/([^/]+)/seed-(\d+)(?:/([^/]+))?\.json$")
+"""Of a record in its folder: benchmark, method, seed and, if it is one of a probe, that."""
 
 
 class ResultsError(Exception):
@@ -27,10 +32,16 @@ class Results:
     records: tuple[Record, ...]
     left_out: tuple[str, ...]
     probes: tuple[ProbeRecord, ...] = ()
+    lost: Mapping[RunKey, str] = field(default_factory=dict)
+    """The runs that have no record here because their file is left out, and why."""
+    lost_probes: Mapping[ProbeKey, str] = field(default_factory=dict)
+    """The same of probes."""
 
 
 def load(folder: Path) -> Results:
     """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had."""
+    if folder.is_file():
+        raise ResultsError(f"{folder} is a file: name the folder of a suite's records.")
     if not folder.is_dir():
         raise ResultsError(f"no folder {folder}: {_nearest(folder)}`make reproduce` makes results.")
     if folder.resolve().name == PUBLISHED and any(folder.glob("table_*.tsv")):
@@ -43,7 +54,7 @@ def load(folder: Path) -> Results:
         )
     if not suites and not tree.problems:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
-    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes)
+    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes, *_lost(tree))
 
 
 def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
@@ -56,9 +67,27 @@ def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", "method", "seed", "split", "metric", "domain", "value"])
 
 
+def _lost(tree: Tree) -> tuple[dict[RunKey, str], dict[ProbeKey, str]]:
+    """By the path of each file that is left out, the first sentence on it; what has a valid copy is not lost."""
+    runs: dict[RunKey, str] = {}
+    probes: dict[ProbeKey, str] = {}
+    for path, problem in tree.wrong.items():
+        why = f"{LEFT_OUT}: {problem.partition('. ')[0]}"
+        if found := _PLACE.search(path.as_posix()):
+            benchmark, method, seed, probe = found.groups()
+            if probe:
+                probes[benchmark, method, int(seed), probe] = why
+            else:
+                runs[benchmark, method, int(seed)] = why
+    there = {(record.benchmark, record.method, record.seed) for record in tree.records}
+    probed = {(record.benchmark, record.method, record.seed, record.probe) for record in tree.probes}
+    return (
+        {run: why for run, why in runs.items() if run not in there},
+        {probe: why for probe, why in probes.items() if probe not in probed},
+    )
+
+
 def _nearest(folder: Path) -> str:
-    if not folder.parent.is_dir():
-        return ""
-    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()]
-    near = difflib.get_close_matches(folder.name, siblings, n=1)
-    return f"did you mean {folder.parent / near[0]}? " if near else ""
+    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    name = near(folder.name, siblings)
+    return f"did you mean {folder.parent / name}? " if name else ""

@@ -1,6 +1,6 @@
 """Sheets: the scores of every method on every domain of one benchmark, ours or as the paper prints them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import nan
@@ -54,9 +54,9 @@ class Sheet:
     by_seed: pd.DataFrame | None
     """Ours before averaging, index (method, seed)."""
     expected: tuple[str, ...]
-    """The methods that the suite in full has."""
+    """The methods that the suite in full has, and those whose files are left out."""
     expected_seeds: tuple[int, ...]
-    """The seeds that the suite in full has, and any other that was run."""
+    """The seeds that the suite in full has, and any other that was run or whose file is left out."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -101,7 +101,14 @@ def sheets_of(results: Results) -> list[Sheet]:
     grouped: dict[str, list[Record]] = {}
     for record in results.records:
         grouped.setdefault(record.benchmark, []).append(record)
-    return [_sheet(results.suite, row, grouped[name]) for name, row in BENCHMARKS.items() if name in grouped]
+    lost: dict[str, list[tuple[str, int]]] = {}
+    for benchmark, method, seed in results.lost:
+        lost.setdefault(benchmark, []).append((method, seed))
+    return [
+        _sheet(results.suite, row, grouped[name], lost.get(name, ()))
+        for name, row in BENCHMARKS.items()
+        if name in grouped
+    ]
 
 
 def published_sheets() -> list[Sheet]:
@@ -117,7 +124,7 @@ def counterparts(sheet: Sheet) -> list[Sheet]:
     return [paper for paper in published_sheets() if columns & set(BENCHMARKS[paper.name].published_train)]
 
 
-def _sheet(suite: str, row: Benchmark, records: Iterable[Record]) -> Sheet:
+def _sheet(suite: str, row: Benchmark, records: Iterable[Record], lost: Collection[tuple[str, int]]) -> Sheet:
     keys = [f"test/{row.metric}/{domain}" for domain in row.domains]
     runs = sorted(records, key=lambda record: record.seed)
     values = [[record.metrics.get(key, float("nan")) for key in keys] for record in runs]
@@ -144,8 +151,8 @@ def _sheet(suite: str, row: Benchmark, records: Iterable[Record]) -> Sheet:
         seeds={method: tuple(int(seed) for _, seed in frame.index) for method, frame in by_method.items()},
         printed_seeds=None,
         by_seed=pd.concat(list(by_method.values())),
-        expected=expected_methods(suite, row),
-        expected_seeds=tuple(sorted(planned | {run.seed for run in runs})),
+        expected=in_order({*expected_methods(suite, row), *(method for method, _ in lost)}),
+        expected_seeds=tuple(sorted(planned | {run.seed for run in runs} | {seed for _, seed in lost})),
     )
 
 

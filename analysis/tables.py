@@ -6,11 +6,12 @@ from math import isinf
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
 from analysis.cells import NOTHING, Cell, Column, Mark, Table, number_or_none, text_cell, text_column, two_decimals
 from analysis.cost import cost_table
-from analysis.failures import RunKey
+from analysis.failures import RunKey, in_brief
 from analysis.forgetting import forgetting_tables
 from analysis.paper.material import material_of
 from analysis.paper.registry import paper_tables
 from analysis.records import Results
+from analysis.rounding import measured
 from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
 from benchmarks.row import Benchmark
@@ -33,7 +34,7 @@ def all_tables(
         *map(benchmark_table, aggregated),
         *forgetting_tables(results.records, aggregated),
         *summaries,
-        *paper_tables(material_of(results, benchmarks, failures)),
+        *paper_tables(material_of(results, benchmarks, {**(failures or {}), **results.lost})),
     )
 
 
@@ -136,7 +137,7 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
         ),
         columns=tuple(columns),
         sections=tuple(sections),
-        notes=(*_not_run(results), VERDICT_NOTE, *conclusions(results)),
+        notes=(*_not_run(results), *_lost(results), VERDICT_NOTE, *conclusions(results)),
         labels=2,
     )
 
@@ -189,7 +190,7 @@ def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult)
         return Cell("baseline", nothing)
     if outcome.interval is None:
         return Cell(result.no_difference, nothing)
-    mean, half_width, pairs = outcome.interval.mean, outcome.interval.half_width, outcome.interval.n
+    mean, half_width, pairs = measured(outcome.interval.mean), outcome.interval.half_width, outcome.interval.n
     text = two_decimals(mean, "+")
     if not isinf(half_width):
         text += f" ± {two_decimals(half_width)}"
@@ -201,7 +202,8 @@ def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult)
 
 def _seeds(method: MethodResult, result: BenchmarkResult) -> Cell:
     count, expected = len(method.seeds), len(result.seeds)
-    return Cell(str(count) if count == expected else f"{count} of {expected}", (count,))
+    lost = f"; {in_brief(method.lost.values())}" if method.lost else ""
+    return Cell(str(count) if count == expected else f"{count} of {expected}{lost}", (count,))
 
 
 def _verdicts(method: MethodResult, outcome: Outcome, baseline: str) -> tuple[Cell, Cell, Cell]:
@@ -226,6 +228,8 @@ def _gaps(result: BenchmarkResult) -> tuple[str, ...]:
     incomplete = [method.method for method in result.run if method.method not in result.complete]
     if incomplete:
         notes.append(f"Not ranked, for lack of seeds: {', '.join(incomplete)}.")
+    if result.lost:
+        notes.append(f"No part of it: {'; '.join(result.lost)}.")
     return tuple(notes)
 
 
@@ -237,3 +241,7 @@ def _not_run(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
     return tuple(
         f"Not run on {', '.join(names)}: {', '.join(methods)}." for methods, names in benchmarks.items() if methods
     )
+
+
+def _lost(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
+    return tuple(f"No part of {result.benchmark.name}: {'; '.join(result.lost)}." for result in results if result.lost)

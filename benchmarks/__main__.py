@@ -1,4 +1,4 @@
-"""python -m benchmarks: list, run, suite, probe, prepare, calibrate, validate, migrate, schema."""
+"""python -m benchmarks: list, run, suite, probe, prepare, calibrate, performance, validate, migrate, schema."""
 
 import json
 import os
@@ -361,6 +361,37 @@ def calibrate(
     ])  # fmt: skip
     nearest_joiner = calibration.nearest(found)
     typer.echo(f"Nearest to the paper, by the mean of |ln(ours / paper's)|: {nearest_joiner}.")
+
+
+@app.command()
+def performance(
+    sizes: Annotated[str, typer.Option(help="cpu, gpu (the paper's own sizes), or tiny, to try the command.")] = "cpu",
+    output: Annotated[Path, typer.Option(help="Folder of the machines' records.", file_okay=False)] = Path(
+        "results/performance"
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only parts with this in their name, as GPT-2; repeatable.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what the record holds.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Measure a few steps, and compare their ratios with the record's.")
+    ] = False,
+) -> None:
+    """Time every method's step beside the sum of its passes, plain Adam and other implementations, on this machine."""
+    if sizes not in ("cpu", "gpu", "tiny"):
+        fail(f"--sizes {sizes}: cpu, gpu or tiny")
+    refuse_many("performance")
+    try:
+        if check:
+            slower = pkgutil.resolve_name("benchmarks.performance.check:slower")(sizes, output)
+            for line in slower:
+                say(line)
+            raise typer.Exit(1 if slower else 0)
+        typer.echo(pkgutil.resolve_name("benchmarks.performance.command:measure")(sizes, output, only or (), again))
+    except RunError as error:
+        fail(str(error), code=2)
+    except KeyboardInterrupt:
+        interrupted()
 
 
 def has_joiner(name: str) -> bool:

@@ -12,10 +12,13 @@ from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Benchmark
 from benchmarks.sources import Source, identity
-from benchmarks.variants import nearest
+from benchmarks.variants import UnknownMethodError, is_own, near, parse
 
 SOURCE = "source"
 """The revision, in a record, that is a digest of its row's source."""
+
+METHOD_FIELDS = ("trust_region", "penalty", "ascent")
+"""What tells a method: all that a record says of one that has no row here."""
 
 _identity = cache(identity)
 
@@ -25,6 +28,8 @@ def contradiction(record: Record) -> str | None:
     row = BENCHMARKS.get(record.benchmark)
     if row is None:
         return _unknown(record.benchmark)
+    if (untold := _untold(record)) is not None:
+        return untold
     missing = [name for key, name in _scores(row).items() if key not in record.metrics]
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
@@ -36,6 +41,22 @@ def contradiction(record: Record) -> str | None:
         expected = 0 if name == "steps" and record.method == ZERO_SHOT else value
         if record.recipe[name] != expected and not _asked_by_method(record, name):
             return f"its recipe has {name} = {record.recipe[name]}, and {row.name} has {expected}"
+    return None
+
+
+def _untold(record: Record) -> str | None:
+    """A name that tells no method: of a row here with settings that it cannot have, or of one's own without fields."""
+    try:
+        parse(record.method)
+    except UnknownMethodError as error:
+        if not is_own(record.method):
+            return str(error)
+        missing = [name for name in METHOD_FIELDS if name not in record.method_fields]
+        return (
+            f"{record.method} is no method here, and its method_fields have no {', '.join(missing)}"
+            if missing
+            else None
+        )
     return None
 
 
@@ -66,7 +87,8 @@ def probe_contradiction(record: ProbeRecord) -> str | None:
 
 
 def _unknown(benchmark: str) -> str:
-    return f"unknown benchmark {benchmark!r}; the nearest is {nearest(benchmark, BENCHMARKS)!r}"
+    name = near(benchmark, BENCHMARKS)
+    return f"unknown benchmark {benchmark!r}" + (f"; the nearest is {name!r}" if name else "")
 
 
 @cache

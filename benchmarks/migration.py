@@ -58,11 +58,11 @@ def lifted_file(path: Path) -> bytes | None:
         version = old["schema_version"]
     except OSError as error:
         raise RecordError(f"{path}: not readable ({error.strerror}). Mend its permissions or delete it.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RecordError(f"{path}: not the JSON of a record ({error}). Delete the file and run it again.") from error
     if version == SCHEMA_VERSION:
         return None
-    if version not in LIFTS:
+    if not isinstance(version, int) or version not in LIFTS:
         raise RecordError(f"{path}: schema version {version} is unknown here. Migrate it with the code that wrote it.")
     try:
         record = Record.model_validate_json(json.dumps(lifted(old)))

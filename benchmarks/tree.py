@@ -14,24 +14,29 @@ AnyRecord = TypeVar("AnyRecord", Record, ProbeRecord)
 
 @dataclass(frozen=True)
 class Tree:
-    """The valid records of runs and of probes, and a line on each file that is not one and on what to do about it."""
+    """The valid records of runs and of probes, and of each file that is not one what is wrong and what to do."""
 
     records: tuple[Record, ...]
     probes: tuple[ProbeRecord, ...]
-    problems: tuple[str, ...]
+    wrong: Mapping[Path, str]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A line on each file that is no valid record."""
+        return tuple(f"{path}: {problem}" for path, problem in self.wrong.items())
 
 
 def read_tree(folder: Path, contradiction_of: Callable[[Record], str | None] = contradiction) -> Tree:
     """All that is below `folder`: read, held against the registry by `contradiction_of`, one record a run and probe."""
     # Records are checked against the last parts of their path, which "." and ".." hide.
     folder = folder.resolve() if folder.name in ("", "..") else folder
-    problems: list[str] = []
-    runs = _readable(record_paths(folder), read_record, contradiction_of, "run it again", problems)
-    probes = _readable(probe_record_paths(folder), read_probe_record, probe_contradiction, "probe again", problems)
+    wrong: dict[Path, str] = {}
+    runs = _readable(record_paths(folder), read_record, contradiction_of, "run it again", wrong)
+    probes = _readable(probe_record_paths(folder), read_probe_record, probe_contradiction, "probe again", wrong)
     return Tree(
-        records=_one_each(runs, lambda record: record.run, problems),
-        probes=_one_each(probes, lambda record: (record.run, record.probe), problems),
-        problems=tuple(problems),
+        records=_one_each(_of_one_method(runs, wrong), lambda record: record.run, wrong),
+        probes=_one_each(probes, lambda record: (record.run, record.probe), wrong),
+        wrong=wrong,
     )
 
 
@@ -40,25 +45,43 @@ def _readable(
     read: Callable[[Path], AnyRecord],
     contradiction_of: Callable[[AnyRecord], str | None],
     again: str,
-    problems: list[str],
+    wrong: dict[Path, str],
 ) -> dict[Path, AnyRecord]:
     found = {}
     for path in paths:
         try:
             record = read(path)
         except RecordError as error:
-            problems.append(str(error))
+            wrong[path] = str(error).removeprefix(f"{path}: ")
             continue
         problem = contradiction_of(record)
         if problem is None:
             found[path] = record
         else:
-            problems.append(f"{path}: {problem}. Move or delete it, and {again}.")
+            wrong[path] = f"{problem}. Move or delete it, and {again}."
     return found
 
 
+def _of_one_method(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict[Path, Record]:
+    """Without the seeds that go by one name and are of methods with different fields: their mean would be of none."""
+    by_name: dict[tuple[str, str, str], list[Path]] = {}
+    for path, record in found.items():
+        by_name.setdefault((record.suite, record.benchmark, record.method), []).append(path)
+    kept = {}
+    for paths in by_name.values():
+        first, *others = paths
+        different = [path for path in others if found[path].method_fields != found[first].method_fields]
+        if not different:
+            kept.update({path: found[path] for path in paths})
+            continue
+        for path in paths:
+            other = first if path in different else different[0]
+            wrong[path] = f"by its method_fields another method than {other}. Move or delete one of them."
+    return kept
+
+
 def _one_each(
-    found: Mapping[Path, AnyRecord], identity: Callable[[AnyRecord], object], problems: list[str]
+    found: Mapping[Path, AnyRecord], identity: Callable[[AnyRecord], object], wrong: dict[Path, str]
 ) -> tuple[AnyRecord, ...]:
     """The records whose identity no other has; of copies that say the same the one at the shortest path."""
     places: dict[object, list[Path]] = {}
@@ -69,10 +92,8 @@ def _one_each(
         first, *others = sorted(paths, key=lambda path: (len(path.parts), path))
         if all(found[other] == found[first] for other in others):
             kept.append(found[first])
-            problems += [f"{other}: a copy of {first}. Delete it." for other in others]
+            wrong.update(dict.fromkeys(others, f"a copy of {first}. Delete it."))
         else:
-            problems += [
-                f"{path}: the run of {paths[index - 1]} too, with other content. Move or delete one of them."
-                for index, path in enumerate(paths)
-            ]
+            for index, path in enumerate(paths):
+                wrong[path] = f"the run of {paths[index - 1]} too, with other content. Move or delete one of them."
     return tuple(kept)

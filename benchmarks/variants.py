@@ -63,6 +63,11 @@ def parse(name: str) -> Variant:
     return Variant(base, settings)
 
 
+def is_own(name: str) -> bool:
+    """Whether no row here has the method, with settings or without: one that somebody made of the library's parts."""
+    return name.partition("@")[0] not in (*PASSES, ZERO_SHOT)
+
+
 def passes_of(name: str) -> tuple[int, int]:
     """Forward and backward passes of a step; no setting changes them."""
     base = parse(name).base
@@ -77,7 +82,19 @@ def runs_on(name: str, benchmark: Benchmark) -> bool:
     return base not in PLAIN or base == benchmark.recipe.base_optimizer
 
 
+_SIMILAR = 0.7
+"""Twice the letters in common over all letters: above what names with the same first part, as `mini-`, owe to it."""
+
+
+def near(word: str, words: Iterable[str]) -> str | None:
+    """The most similar of the words, for whoever mistyped one; None where none is similar."""
+    by_lower = {item.lower(): item for item in words}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=_SIMILAR)
+    return by_lower[found[0]] if found else None
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
+    """The most similar of the words, however little that is."""
     by_lower = {item.lower(): item for item in words}
     return by_lower[difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.0)[0]]
 

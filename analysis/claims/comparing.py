@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from math import sqrt
+from math import isinf, sqrt
 
 from scipy.special import stdtrit
 
@@ -14,6 +14,7 @@ from analysis.claims.scores import Scores
 from analysis.sheets import Sheet
 from analysis.statistics import CONFIDENCE, Significance, paired_t, signed_rank, t_interval
 from analysis.statistics.bootstrap import bootstrap_interval
+from analysis.statistics.interval import standard_error
 from analysis.statistics.power import minimum_detectable_effect
 from analysis.statistics.sign_flips import sign_flips
 from analysis.statistics.two_samples import kolmogorov_smirnov, welch
@@ -68,6 +69,8 @@ def _measured(finding: Finding, scores: Scores, contrasts: Contrasts, papers: Si
     )
     if len(values) < 2:
         return found
+    if isinf(standard_error(values)):
+        return replace(found, remark=f"All {len(values)} differences are equal, which tells nothing of their spread")
     test = paired_t(values)
     return replace(
         found,

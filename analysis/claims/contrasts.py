@@ -11,11 +11,11 @@ from scipy.special import stdtr
 from analysis.aggregate import ZERO_SHOT
 from analysis.claims.claim import Ahead, GainsFarther, Ordered
 from analysis.claims.scores import Scores
+from analysis.rounding import DECIMALS
 from analysis.statistics import CONFIDENCE, paired_t
 
-_PRINTED, _OURS = 6, 12
-"""Decimals. The paper prints two at most, and ours are good to some twelve: the rest of a difference of two floats is
-rounding error."""
+_PRINTED = 6
+"""Decimals of a difference of two numbers of which the paper prints two at most: the rest is rounding error."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _contrast(scores: Scores, first: str, second: str, column: str) -> Contrast 
     seeds = sorted(ours.keys() & theirs.keys())
     if not seeds:
         return None
-    by_seed = {seed: round(sign * (ours[seed] - theirs[seed]), _OURS) for seed in seeds}
+    by_seed = {seed: round(sign * (ours[seed] - theirs[seed]), DECIMALS) for seed in seeds}
     one, two = (float(np.mean([values[seed] for seed in seeds])) for values in (ours, theirs))
     return Contrast(first, second, column, one, two, float(np.mean(list(by_seed.values()))), by_seed, two)
 

@@ -1,13 +1,13 @@
 """Judge: every claim on every benchmark that it is about, from what is there."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import mean
 from typing import get_args
 
 from analysis.claims.claim import Claim, Costs, Quantity, Steadier, Trend, Within, level_of, quantity_of
-from analysis.claims.commands import command_for
+from analysis.claims.commands import commands, need_of
 from analysis.claims.comparing import compare
 from analysis.claims.judged import Evidence, Judged
 from analysis.claims.reasons import reason
@@ -16,6 +16,7 @@ from analysis.claims.scores import Scores, scores_of
 from analysis.claims.steps import bounded, cost, printed_cost
 from analysis.claims.trends import follow, spread
 from analysis.claims.verdicts import own_verdict, printed_verdict
+from analysis.failures import RunKey, in_brief, of_method
 from analysis.records import Results
 from analysis.sheets import Sheet, counterparts, published_sheets, sheets_of
 from analysis.statistics import Interval
@@ -33,6 +34,7 @@ class _Place:
     records: tuple[Record, ...] = ()
     probes: tuple[ProbeRecord, ...] = ()
     printed: tuple["_Place", ...] = ()
+    lost: Mapping[RunKey, str] = field(default_factory=dict)
 
     @cached_property
     def _scores(self) -> dict[Quantity, Scores]:
@@ -62,6 +64,7 @@ def _place(sheet: Sheet, results: Results, printed: Mapping[str, _Place]) -> _Pl
         tuple(record for record in results.records if record.benchmark == sheet.name),
         tuple(record for record in results.probes if record.benchmark == sheet.name),
         tuple(printed[other.name] for other in counterparts(sheet)),
+        results.lost,
     )
 
 
@@ -84,10 +87,19 @@ def _judge(claim: Claim, place: _Place, suite: str) -> Judged:
     target = _target(evidence, printed)
     verdict = own_verdict(evidence, target, level_of(claim))
     needed = _needed(evidence, target) if verdict == "not enough runs" else None
-    command = command_for(claim, evidence, sheet, suite, needed) if verdict.startswith("not ") else None
+    is_open = verdict in ("not run", "not enough runs")
+    need = need_of(claim, evidence, sheet, place.scores(claim), suite, needed) if is_open else None
+    told = replace(evidence, gaps=tuple(_told(gap, place) for gap in evidence.gaps))
     return Judged(
-        claim, sheet.name, sheet.family, "ours", findings, evidence, target, verdict, needed=needed, command=command
-    )
+        claim, sheet.name, sheet.family, "ours", findings, told, target, verdict,
+        needed=needed, need=need, command=" && ".join(commands([need])) if need else None,
+    )  # fmt: skip
+
+
+def _told(method: str, place: _Place) -> str:
+    """A method that is missing, and whether that is because files are left out."""
+    why = in_brief(of_method(place.lost, place.sheet.name, method).values())
+    return f"{method} ({why})" if why else method
 
 
 def _needed(evidence: Evidence, target: float | None) -> int | None:

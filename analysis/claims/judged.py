@@ -5,7 +5,11 @@ from typing import Literal
 
 from analysis.claims.claim import Claim
 from analysis.sheets import Family, Origin
-from analysis.statistics import Bounds, Interval, Significance
+from analysis.statistics import CONFIDENCE, Bounds, Interval, Significance
+
+ALPHA = 1 - CONFIDENCE
+LUCK = "†"
+"""Marks a verdict that does not survive correction for the other tests."""
 
 Verdict = Literal[
     "replicated", "contradicted", "undecided", "not enough runs", "not run",
@@ -68,6 +72,21 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a claim lacks on one benchmark: runs of `methods` with `seeds`, and a probe of the runs of `probed`.
+
+    With `seeds` and without methods it is runs of all that the suite has.
+    """
+
+    suite: str
+    benchmark: str
+    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    probe: str = ""
+    probed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Judged:
     """One claim on one benchmark, of ours or of the paper's tables."""
 
@@ -87,5 +106,26 @@ class Judged:
     needed: int | None = None
     """How many seeds would show an effect of the paper's size with probability 0.8."""
     why: str = ""
+    need: Need | None = None
     command: str | None = None
-    """What would fill the gaps."""
+    """What would fill the gaps, one line of the shell."""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it comes down on one side, for the claim or against it."""
+        return self.verdict in ("replicated", "contradicted", "follows")
+
+    @property
+    def may_be_luck(self) -> bool:
+        """Whether it is decided, and p of its test, corrected for the others of the family, is not below 0.05."""
+        return self.is_decided and self.corrected is not None and self.corrected >= ALPHA
+
+    @property
+    def mark(self) -> str:
+        """What the verdict is shown with."""
+        return LUCK if self.may_be_luck else ""
+
+    @property
+    def marked(self) -> str:
+        """The verdict as it is shown."""
+        return f"{self.verdict} {self.mark}".rstrip()

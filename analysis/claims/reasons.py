@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from analysis.cells import two_decimals
 from analysis.claims.claim import level_of
-from analysis.claims.judged import Evidence, Finding, Judged
-from analysis.statistics import CONFIDENCE, Bounds, Interval, side_of_zero
+from analysis.claims.judged import ALPHA, Evidence, Finding, Judged
+from analysis.claims.verdicts import misses_level
+from analysis.statistics import Bounds, Interval, side_of_zero
 from analysis.statistics.power import POWER
-
-ALPHA = 1 - CONFIDENCE
 
 
 def reason(judged: Judged) -> str:
@@ -95,19 +94,25 @@ def _size(judged: Judged) -> Iterator[str]:
     if target is not None and judged.evidence.holds is None:
         yield f"The paper's effect, on this scale: {two_decimals(target)}."
     if judged.needed is not None:
-        yield f"{judged.needed} seeds would show that."
+        yield f"About {judged.needed} seeds would show that."
 
 
 def _own_tests(judged: Judged) -> Iterator[str]:
     """The test that the paper names, and what is left of p when the other claims could have been lucky as well."""
-    papers, corrected = judged.evidence.papers, judged.corrected
+    papers = judged.evidence.papers
     if papers is not None:
         yield f"The paper's test, {papers.formula}: {p_phrase(papers.p)}."
     level = level_of(judged.claim)
-    if judged.verdict == "undecided" and papers is not None and level is not None and papers.p >= level:
+    if judged.verdict == "undecided" and misses_level(judged.evidence, level):
         yield f"The direction is as claimed; p < {level} by that test is not seen here."
-    if judged.verdict in ("replicated", "contradicted") and corrected is not None and corrected >= ALPHA:
-        yield f"One of {judged.tested} tests: by Holm's correction {p_phrase(corrected)}, which luck may explain."
+    if judged.may_be_luck:
+        yield from _luck(judged)
+
+
+def _luck(judged: Judged) -> Iterator[str]:
+    if judged.corrected is not None:
+        corrected = p_phrase(judged.corrected)
+        yield f"One of {judged.tested} tests: by Holm's correction {corrected}, which luck may explain."
 
 
 def _printed_tests(judged: Judged) -> Iterator[str]:
@@ -123,6 +128,8 @@ def _printed_tests(judged: Judged) -> Iterator[str]:
         yield f"The order is as claimed; p < {level} does not follow from the printed numbers."
     elif level is None and evidence.p is not None and evidence.p >= ALPHA:
         yield "The order is as claimed; the printed spreads do not tell them apart."
+    elif judged.may_be_luck:
+        yield from _luck(judged)
 
 
 def _gaps(judged: Judged) -> Iterator[str]:

@@ -9,24 +9,25 @@ from typing import Any
 
 from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column
 from analysis.claims.claim import Claim
-from analysis.claims.judged import Finding, Judged
+from analysis.claims.commands import commands
+from analysis.claims.judged import LUCK, Finding, Judged
 from analysis.claims.reasons import interval_text, number_text, p_text, signed, values_text
-from analysis.statistics import CONFIDENCE
 from analysis.verdicts import MINIATURE
 
 CAPTION = (
     "A difference is positive where it speaks for the claim. Its interval decides: of 95%, or of more where the method "
-    "or the domain that decides was picked from several. Holm p: corrected for all tests on one family's benchmarks."
+    "or the domain that decides was picked from several. Holm p: corrected for all tests on one family's benchmarks; "
+    f"{LUCK} marks a verdict that its own test decides and that this correction would leave open."
 )
 PUBLISHED_CAPTION = (
     "Which claims follow from the numbers that the paper prints: the order of its means, and its test where the claim "
-    "names one. A difference is positive where it speaks for the claim."
+    "names one. A difference is positive where it speaks for the claim. p: of that test, or of the printed spreads. "
+    f"Holm p: corrected for all tests on one family's tables; {LUCK} marks an order that this leaves to luck."
 )
 
 
 def claims_table(judged: Sequence[Judged]) -> Table:
     """A section per claim, a row per benchmark."""
-    published = any(one.origin == "published" for one in judged)
     claims = list(dict.fromkeys(one.claim for one in judged))
     columns = (
         text_column("claim"),
@@ -35,35 +36,58 @@ def claims_table(judged: Sequence[Judged]) -> Table:
         Column("difference", ("difference", "low", "high", "interval", "bootstrap low", "bootstrap high")),
         Column("p", ("p", "test", "test p", "signed-rank p", "sign-flip p", "paper's test", "paper's test p")),
         Column("Holm p", ("Holm p",)),
-        text_column("verdict"),
-        Column("why", ("why", "runs", "detectable", "paper's effect here", "seeds needed", "command"), is_number=False),
+        Column("verdict", ("verdict", "survives correction"), is_number=False),
+        Column(
+            "why",
+            ("why", "runs", "detectable", "paper's effect here", "seeds needed", "command"),
+            is_number=False,
+            is_prose=True,
+        ),
     )
     sections = [tuple(_row(one) for one in judged if one.claim == claim) for claim in claims]
     return Table(
         name="claims",
         title="The paper's claims",
-        caption=PUBLISHED_CAPTION if published else CAPTION,
+        caption=PUBLISHED_CAPTION if _is_published(judged) else CAPTION,
         columns=columns,
         sections=tuple(sections),
-        notes=(summary(judged), *([MINIATURE] if any(one.benchmark.startswith("mini-") for one in judged) else [])),
+        notes=(*notes(judged), *(f"To run what is missing: {line}" for line in missing(judged))),
         headings=tuple(f"{claim.sentence} {source(claim, judged)}" for claim in claims),
         labels=2,
     )
+
+
+def notes(judged: Sequence[Judged]) -> tuple[str, ...]:
+    """What all verdicts come to, and what they cannot say."""
+    is_miniature = any(one.benchmark.startswith("mini-") for one in judged)
+    return (summary(judged), *([MINIATURE] if is_miniature else []))
+
+
+def missing(judged: Sequence[Judged]) -> tuple[str, ...]:
+    """The commands that make all that claims lack, for which methods, domains or probes were not run."""
+    return commands(one.need for one in judged if one.need is not None and one.verdict == "not run")
 
 
 def summary(judged: Sequence[Judged]) -> str:
     """How many of each verdict."""
     counts = Counter(one.verdict for one in judged)
     parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    lucky = sum(
-        1 for one in judged if one.verdict in ("replicated", "contradicted") and (one.corrected or 0) >= 1 - CONFIDENCE
-    )
+    lucky = sum(one.may_be_luck for one in judged)
     claims = len({one.claim.id for one in judged})
     text = f"{claims} claims judged {len(judged)} times: {', '.join(parts)}."
     counted = sum(1 for one in judged if one.verdict == "replicated" and one.evidence.holds is not None)
     if counted:
         text += f" {counted} of those replicated are counted, as passes are, and could not have come out by luck."
-    return f"{text} {lucky} of those decided by a test do not survive Holm's correction." if lucky else text
+    if not lucky:
+        return text
+    which = (
+        "of those that follow may be luck by" if _is_published(judged) else "of those decided by a test do not survive"
+    )
+    return f"{text} {lucky} {which} Holm's correction ({LUCK})."
+
+
+def _is_published(judged: Sequence[Judged]) -> bool:
+    return any(one.origin == "published" for one in judged)
 
 
 def source(claim: Claim, judged: Sequence[Judged]) -> str:
@@ -124,7 +148,7 @@ def _row(judged: Judged) -> Row:
             ),
         ),
         Cell(NOTHING if judged.corrected is None else p_text(judged.corrected), (judged.corrected,)),
-        text_cell(judged.verdict),
+        Cell(judged.marked, (judged.verdict, _survives(judged))),
         Cell(
             judged.why,
             (judged.why, evidence.runs, evidence.detectable, judged.target, judged.needed, judged.command),
@@ -132,10 +156,17 @@ def _row(judged: Judged) -> Row:
     )
 
 
+def _survives(judged: Judged) -> str | None:
+    if not judged.is_decided or judged.corrected is None:
+        return None
+    return "no" if judged.may_be_luck else "yes"
+
+
 def as_json(judged: Sequence[Judged]) -> str:
     """Everything that is known of each, with the claim's question and every test; infinite numbers are null."""
     content = [
-        _finite(asdict(one)) | {"claim": {"kind": type(one.claim.question).__name__, **asdict(one.claim)}}
+        _finite(asdict(one))
+        | {"claim": {"kind": type(one.claim.question).__name__, **asdict(one.claim)}, "may_be_luck": one.may_be_luck}
         for one in judged
     ]
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

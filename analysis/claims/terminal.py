@@ -7,9 +7,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from analysis.cells import NOTHING
-from analysis.claims.judged import Judged
+from analysis.claims.judged import LUCK, Judged
 from analysis.claims.reasons import p_text
-from analysis.claims.table import CAPTION, PUBLISHED_CAPTION, claims_table, difference_text, numbers_text, source
+from analysis.claims.table import CAPTION, PUBLISHED_CAPTION, difference_text, missing, notes, numbers_text, source
 
 WIDE = 100
 """From here on there is room for the scores themselves."""
@@ -19,6 +19,9 @@ _STYLES = {
     "follows": "bold green",
     "contradicted": "bold red",
     "does not follow": "bold red",
+    f"replicated {LUCK}": "green",
+    f"follows {LUCK}": "green",
+    f"contradicted {LUCK}": "red",
 }
 _HEADINGS = ("benchmark", "verdict", "difference", "p", "Holm p", "numbers")
 
@@ -38,20 +41,25 @@ def print_claims(judged: Sequence[Judged], console: Console) -> None:
     for claim, block in blocks.items():
         console.print(Text.assemble("\n", (claim.sentence, "bold"), (f" {source(claim, judged)}", "dim")))
         console.print(_grid(block, shown, widths))
-    for note in claims_table(judged).notes:
+    for note in notes(judged):
         console.print(Text(f"\n{note}"))
-    commands = dict.fromkeys(one.command for one in judged if one.command and one.verdict == "not run")
+    commands = missing(judged)
     if commands:
-        console.print("\nWhat was not run:")
+        console.print("\nTo run what is missing:")
     for command in commands:
         console.print(f"    {command}", markup=False, soft_wrap=True)
+
+
+def verdict_text(verdict: str) -> Text:
+    """The verdict, with its mark if it has one, in its colour."""
+    return Text(verdict, _STYLES.get(verdict, ""))
 
 
 def _lines(judged: Sequence[Judged]) -> list[Line]:
     names: dict[Line, list[str]] = {}
     for one in judged:
         p, corrected = (NOTHING if p is None else p_text(p) for p in (one.evidence.p, one.corrected))
-        said = (one.verdict, difference_text(one), p, corrected, numbers_text(one))
+        said = (one.marked, difference_text(one), p, corrected, numbers_text(one))
         names.setdefault(said, []).append(one.benchmark)
     return [(found[0] if len(found) == 1 else f"{len(found)} benchmarks", *said) for said, found in names.items()]
 
@@ -61,5 +69,5 @@ def _grid(lines: Sequence[Line], shown: Sequence[int], widths: Sequence[int]) ->
     for width in widths:
         grid.add_column(min_width=width, no_wrap=True)
     for line in lines:
-        grid.add_row(*(Text(line[position], _STYLES.get(line[position], "")) for position in shown))
+        grid.add_row(*(verdict_text(line[position]) for position in shown))
     return grid

@@ -21,8 +21,7 @@ def own_verdict(evidence: Evidence, target: float | None, level: float | None = 
         return "not run"
     side = side_of_zero(evidence.interval) if evidence.interval is not None else 0
     if side > 0 and speaks_for:
-        missed = level is not None and evidence.papers is not None and evidence.papers.p >= level
-        return "undecided" if missed else "replicated"
+        return "undecided" if misses_level(evidence, level) else "replicated"
     if side < 0 and speaks_against:
         return "contradicted"
     if not all(evidence.sufficient):
@@ -31,6 +30,14 @@ def own_verdict(evidence: Evidence, target: float | None, level: float | None = 
         return "not enough runs"
     too_few = target is not None and evidence.detectable is not None and evidence.detectable > target
     return "not enough runs" if too_few else "undecided"
+
+
+def misses_level(evidence: Evidence, level: float | None) -> bool:
+    """Whether the test that the paper names for the claim speaks for it, but not at the significance that it prints."""
+    if level is None or evidence.interval is None or side_of_zero(evidence.interval) <= 0:
+        return False
+    p = evidence.papers.p if evidence.papers is not None else evidence.p
+    return p is not None and p >= level
 
 
 def printed_verdict(evidence: Evidence, level: float | None) -> Verdict:

@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, foot, heading, legend_below, panels
 from analysis.figures.material import Material
+from analysis.figures.points import Point, draw_points, ends_of
 from analysis.figures.style import BETTER, MINUS, WORSE, method_handles, styled, styles_of
 from analysis.methods import in_order
 from analysis.sheets import Sheet, counterparts
@@ -103,13 +104,13 @@ def _published_beside(sheet: Sheet) -> list[Sheet]:
 
 def _draw_row(axes: Sequence[Axes], sheet: Sheet) -> None:
     split = split_of(sheet)
-    names = (f"average of {len(split.along)}", *split.against)
+    many = len(split.along) > 1
+    names = (f"average of {len(split.along)}" if many else split.along[0], *split.against)
     scores = compared(sheet)
     for panel, name, domains in zip(axes, names, (split.along, *((each,) for each in split.against)), strict=True):
         x, y = scores[sheet.train_domain], scores[list(domains)].mean(axis="columns")
-        for method, style in styles_of(scores.index).items():
-            _draw_spread(panel, sheet, method, domains, style.color)
-            panel.plot(x[method], y[method], style.marker, color=style.color, markerfacecolor=style.face, zorder=3)
+        points = {name: _point(sheet, name, domains, x[name], y[name]) for name in in_order(scores.index)}
+        draw_points(panel, points, styles_of(points), bar_width=0.5, bar_alpha=0.3)
         panel.set_title(f"{name}: r = {_signed(x.corr(y))}", pad=24)
         handles = [_regress(panel, x, y, group) for group in GROUPS]
         panel.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.1, 1.0), borderpad=0, handlelength=1.2)
@@ -117,23 +118,14 @@ def _draw_row(axes: Sequence[Axes], sheet: Sheet) -> None:
     axes[0].set_ylabel(f"zero-shot {sheet.metric}\n({'lower' if sheet.lower_is_better else 'higher'} is better)")
 
 
-def _draw_spread(panel: Axes, sheet: Sheet, method: str, domains: Sequence[str], color: str) -> None:
-    """95% intervals over our seeds, both ways."""
-    if sheet.by_seed is None or len(sheet.seeds[method]) < 2:
-        return
+def _point(sheet: Sheet, method: str, domains: Sequence[str], x: float, y: float) -> Point:
+    """With 95% intervals over our seeds, both ways."""
+    if sheet.by_seed is None:
+        return Point(x, y)
     runs = sheet.by_seed.loc[[method]]
     inside = t_interval(list(runs[sheet.train_domain]))
     outside = t_interval(list(runs[list(domains)].mean(axis="columns")))
-    panel.errorbar(
-        inside.mean,
-        outside.mean,
-        xerr=inside.half_width,
-        yerr=outside.half_width,
-        color=color,
-        elinewidth=0.5,
-        alpha=0.3,
-        zorder=2,
-    )
+    return Point(x, y, ends_of(inside), ends_of(outside))
 
 
 def _regress(panel: Axes, x: pd.Series, y: pd.Series, group: str) -> Line2D:

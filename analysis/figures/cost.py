@@ -11,9 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis.aggregate import ZERO_SHOT
 from analysis.figures.differences import Gain, gains_of, reach
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, foot, heading, legend_below, panels
+from analysis.figures.layout import Margins, foot, heading, legend_below, number_outer, panels
 from analysis.figures.material import Material
-from analysis.figures.style import MINUS, MUTED, SMALL, method_handles, styled, styles_of
+from analysis.figures.points import Point, draw_points
+from analysis.figures.style import MINUS, MUTED, SHADE, SMALL, method_handles, styled, styles_of
 from analysis.sheets import Sheet
 from benchmarks.record import Record
 from benchmarks.registry import PASSES
@@ -21,6 +22,9 @@ from benchmarks.registry import ZERO_SHOT as UNTRAINED
 
 COLUMNS = 6
 """Of the legend."""
+
+COUNTED = "forward + backward passes"
+"""How the name of the one cost begins that is a count: many methods share each of its values."""
 
 LANE = 0.12
 """The height of a lane for what is beyond the axis, relative to the axis."""
@@ -92,11 +96,16 @@ def draw_cost(material: Material) -> Figure:
     lanes = lanes_of(gains.values())
     axes[0].set_ylim(*lanes.limits)
     for panel, (name, by_method) in zip(axes, costs.items(), strict=True):
+        shown = {method: by_method[method] for method in gains if method in by_method}
+        if name.startswith(COUNTED):
+            places = _in_columns(panel, shown)
+        else:
+            places = {method: cost.value for method, cost in shown.items()}
+            panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         panel.set_xlabel(name)
-        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=name.startswith("forward")))
         panel.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
-        panel.tick_params(labelleft=panel is axes[0])
-        _draw_panel(panel, {method: gains[method] for method in gains if method in by_method}, by_method, lanes)
+        _draw_panel(panel, gains, shown, places, lanes)
+    number_outer(axes, len(axes))
     unit = "perplexity below" if sheet.lower_is_better else "points above"
     axes[0].set_ylabel(f"{column}: {unit}\n{sheet.baseline} (up is better)")
     legend_below(figure, method_handles(gains), COLUMNS)
@@ -106,7 +115,7 @@ def draw_cost(material: Material) -> Figure:
 def costs_of(sheet: Sheet, records: Iterable[Record]) -> dict[str, dict[str, Cost]]:
     """By kind of cost and method; of the paper's methods their passes, the one cost that it states."""
     if sheet.origin == "published":
-        return {"forward + backward passes a step": {name: _exactly(sum(count)) for name, count in PASSES.items()}}
+        return {f"{COUNTED} a step": {name: _exactly(sum(count)) for name, count in PASSES.items()}}
     runs = {(record.method, record.seed): record for record in records}
     passes: dict[str, list[float]] = {}
     seconds: dict[str, list[float]] = {}
@@ -118,7 +127,7 @@ def costs_of(sheet: Sheet, records: Iterable[Record]) -> dict[str, dict[str, Cos
             seconds.setdefault(method, []).append(run.seconds.train / baseline.seconds.train)
             memory.setdefault(method, []).append(run.peak_memory_bytes / baseline.peak_memory_bytes)
     return {
-        "forward + backward passes": _over_seeds(passes),
+        COUNTED: _over_seeds(passes),
         f"training time / {sheet.baseline}'s": _over_seeds(seconds),
         f"peak memory / {sheet.baseline}'s": _over_seeds(memory),
     }
@@ -132,44 +141,49 @@ def _exactly(value: float) -> Cost:
     return Cost(value, value, value)
 
 
-def _draw_panel(panel: Axes, gains: Mapping[str, Gain], costs: Mapping[str, Cost], lanes: Lanes) -> None:
-    places = _apart({name: costs[name] for name in gains})
-    middle = (min(places.values()) + max(places.values())) / 2
-    for name, style in styles_of(gains).items():
-        found, cost, lane = gains[name], costs[name], lanes.of(gains[name])
-        panel.errorbar(
-            places[name],
-            found.mean if lane is None else lane,
-            xerr=[[cost.value - cost.low], [cost.high - cost.value]] if lane is None else None,
-            yerr=found.half_width if lane is None else None,
-            fmt=style.marker,
-            color=style.color,
-            markerfacecolor=style.face,
-            elinewidth=0.6,
-        )
-        if lane is not None:
-            text = f"{'↓' if found.mean < 0 else '↑'} {found.mean:.1f}".replace("-", MINUS)
-            aside, aligned = (5, "left") if places[name] < middle else (-5, "right")
-            panel.annotate(
-                text,
-                (places[name], lane),
-                xytext=(aside, 0),
-                textcoords="offset points",
-                color=style.color,
-                size=SMALL,
-                ha=aligned,
-                va="center",
-            )
-
-
-def _apart(costs: Mapping[str, Cost]) -> dict[str, float]:
-    """Where methods of exactly the same cost stand: beside each other."""
-    groups: dict[float, list[str]] = {}
+def _in_columns(panel: Axes, costs: Mapping[str, Cost]) -> dict[str, float]:
+    """Places for costs that are counts: a column for each count, in which its methods stand side by side."""
+    columns: dict[int, list[str]] = {}
     for name, cost in costs.items():
-        groups.setdefault(cost.value, []).append(name)
-    span = max(groups) - min(groups)
+        columns.setdefault(round(cost.value), []).append(name)
+    counts = range(min(columns), max(columns) + 1)
+    for count in counts[::2]:
+        panel.axvspan(count - 0.5, count + 0.5, color=SHADE, linewidth=0, zorder=-1)
+    panel.set_xlim(counts[0] - 0.5, counts[-1] + 0.5)
+    panel.set_xticks(counts)
+    panel.tick_params(axis="x", length=0)
     return {
-        name: value + 0.035 * span * (position - (len(names) - 1) / 2)
-        for value, names in groups.items()
-        for position, name in enumerate(names)
+        name: count + (place + 0.5) / len(names) - 0.5
+        for count, names in columns.items()
+        for place, name in enumerate(names)
     }
+
+
+def _draw_panel(
+    panel: Axes, gains: Mapping[str, Gain], costs: Mapping[str, Cost], places: Mapping[str, float], lanes: Lanes
+) -> None:
+    middle = (min(places.values()) + max(places.values())) / 2
+    styles = styles_of(gains)
+    points: dict[str, Point] = {}
+    for name, place in places.items():
+        found, cost, lane = gains[name], costs[name], lanes.of(gains[name])
+        if lane is None:
+            spread = None if cost.low == cost.high else (cost.low, cost.high)
+            points[name] = Point(place, found.mean, spread, found.ends)
+        else:
+            points[name] = Point(place, lane)
+            _write_in_lane(panel, points[name], found.mean, styles[name].color, to_the_right=place < middle)
+    draw_points(panel, points, styles)
+
+
+def _write_in_lane(panel: Axes, point: Point, mean: float, color: str, to_the_right: bool) -> None:
+    panel.annotate(
+        f"{'↓' if mean < 0 else '↑'} {mean:.1f}".replace("-", MINUS),
+        (point.x, point.y),
+        xytext=(5 if to_the_right else -5, 0),
+        textcoords="offset points",
+        color=color,
+        size=SMALL,
+        ha="left" if to_the_right else "right",
+        va="center",
+    )

@@ -1,12 +1,12 @@
 """Curves: what every step of a run said, from the file beside its record, thinned to what a figure can show."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.figures.errors import NothingToDrawError
 from benchmarks.record import Record
@@ -15,6 +15,8 @@ POINTS = 200
 """Steps that are read of a longer curve, evenly spaced, its first and last among them: a panel is 400 pixels wide."""
 
 SMOOTH_POINTS = 40
+
+_STEPS = TypeAdapter(list[dict[str, float]])
 
 Curve = dict[str, NDArray[np.float64]]
 """By the name of the scalar, and `step`; NaN where a step does not have it."""
@@ -45,10 +47,11 @@ def read_curve(record: Record, root: Path) -> Curve | None:
         return None
     places = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), POINTS)).round().astype(int))
     try:
-        steps = json.loads(f"[{','.join(lines[place] for place in places)}]")
-    except ValueError as error:
+        steps = _STEPS.validate_json(f"[{','.join(lines[place] for place in places)}]")
+    except ValidationError as error:
+        wrong = error.errors()[0]["msg"]
         raise NothingToDrawError(
-            f"{path} is not a curve ({error}); delete it and its record, and run it again"
+            f"{path} is not a curve ({wrong}); delete it and its record, and run it again"
         ) from error
     names = dict.fromkeys(name for step in steps for name in step)
     return {name: np.array([step.get(name, np.nan) for step in steps], dtype=float) for name in names}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isnan, sqrt
+from math import isinf, isnan, sqrt
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,11 @@ class Gain:
 
     mean: float
     half_width: float | None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Of the interval, where it is known."""
+        return None if self.half_width is None else (self.mean - self.half_width, self.mean + self.half_width)
 
     @property
     def extent(self) -> float:
@@ -49,7 +54,7 @@ def _paired(sheet: Sheet, method: str) -> dict[str, Gain]:
         known = differences[column].dropna().tolist()
         if known:
             interval = t_interval(known)
-            found[column] = Gain(interval.mean, interval.half_width if interval.n > 1 else None)
+            found[column] = Gain(interval.mean, None if isinf(interval.half_width) else interval.half_width)
     return found
 
 

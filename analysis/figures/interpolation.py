@@ -1,6 +1,7 @@
 """The loss on the line from the model before training through the solution: in-domain beside out-of-domain."""
 
 from collections.abc import Sequence
+from math import isinf
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,12 +57,17 @@ def _axis(own: Sequence[Slice]) -> Losses:
 def _draw_mean(panel: Axes, axis: Losses, losses: Sequence[Losses], style: MethodStyle) -> None:
     """NaN where any seed's loss is not finite: the line has a gap there."""
     at = np.stack(losses)
-    panel.plot(axis, at.mean(axis=0), color=style.color, linestyle=style.line)
+    mean = at.mean(axis=0)
+    panel.plot(axis, mean, color=style.color, linestyle=style.line)
     if len(losses) > 1:
-        intervals = [None if np.isnan(column).any() else t_interval(column) for column in at.T]
-        low = [np.nan if each is None else each.low for each in intervals]
-        high = [np.nan if each is None else each.high for each in intervals]
-        panel.fill_between(axis, low, high, color=style.color, alpha=0.18, linewidth=0)
+        half_widths = np.array([np.nan if np.isnan(column).any() else _half_width(column) for column in at.T])
+        panel.fill_between(axis, mean - half_widths, mean + half_widths, color=style.color, alpha=0.18, linewidth=0)
+
+
+def _half_width(losses: Losses) -> float:
+    """Of the 95% interval; 0 where all seeds have one loss, as at a model before training that they share."""
+    half_width = t_interval(losses.tolist()).half_width
+    return 0.0 if isinf(half_width) else half_width
 
 
 def _draw_points(panel: Axes, found: Sequence[Slice]) -> None:

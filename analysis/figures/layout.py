@@ -4,8 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
@@ -68,6 +70,20 @@ def panels(
 def in_rows(count: int, columns: int) -> list[int]:
     """How many of `count` panels are in each row if no row has more than `columns`."""
     return [min(columns, count - start) for start in range(0, count, columns)]
+
+
+def number_outer(axes: Sequence[Axes], columns: int) -> None:
+    """Of panels that share both axes, in rows of `columns`: only the left and the lowest have ticks and numbers."""
+    for index, panel in enumerate(axes):
+        panel.yaxis.set_visible(index % columns == 0)
+        panel.xaxis.set_visible(index + columns >= len(axes))
+
+
+def rule(panel: Axes, heights: Iterable[float]) -> None:
+    """Pale lines across the panel, also where its own axis is not drawn; the limits stay as they are."""
+    segments = [((0.0, height), (1.0, height)) for height in heights]
+    look = {"colors": rcParams["grid.color"], "linewidths": rcParams["grid.linewidth"]}
+    panel.add_artist(LineCollection(segments, transform=panel.get_yaxis_transform(), zorder=0.5, **look))
 
 
 def heading(figure: Figure, text: str, axes: Axes | None = None, above: float = 0.0) -> None:

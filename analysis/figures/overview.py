@@ -138,7 +138,8 @@ def _draw_method(axes: Axes, line: int, method: MethodResult, gain: int, limit: 
     seeds = [gain * difference for difference in outcome.differences.values()]
     places = [line + 0.27] * len(seeds)
     axes.plot(seeds, places, "o", color=SEED_COLOR, markersize=2, markeredgewidth=0, zorder=2, label="each seed")
-    axes.errorbar(mean, line, xerr=half_width, fmt="o", color=color, elinewidth=1.3, zorder=4, label=direction)
+    bar = None if isinf(half_width) else half_width
+    axes.errorbar(mean, line, xerr=bar, fmt="o", color=color, elinewidth=1.3, zorder=4, label=direction)
 
 
 def _draw_off_axis(axes: Axes, line: int, mean: float, limit: float, color: str) -> None:

@@ -39,6 +39,8 @@ class Drawing:
     name: str
     caption: str
     draw: Callable[[], Figure]
+    source: tuple[Needs, str] | None = None
+    """What it shows of which benchmark, "" for all: figures of one source read the same files."""
 
 
 def _surface(probe: Needs, plane: str) -> tuple[Kind, Kind]:
@@ -97,15 +99,15 @@ _KINDS = (
         "cost",
         "What each method gains over its baseline, with 95% intervals, against what it costs: passes of one step, as "
         "counted; training time and peak memory relative to the baseline's run with the same seed, median and range "
-        "over seeds. Methods with equal passes stand beside each other. Runs side by side slow each other: times are a "
-        "hint.",
+        "over seeds. Methods with equal passes share a column, side by side. Runs beside others slow each other: times "
+        "are a hint.",
         "scores",
         draw_cost,
     ),
     Kind(
         "sharpness",
         "Sharpness in the training domain against the mean of the zero-shot domains, with 95% t intervals over seeds, "
-        "beside Table 6 of the paper. Dashed: equally sharp in both.",
+        "beside Table 6 of the paper. Dashed, where it is in sight: equally sharp in both.",
         "scores",
         draw_sharpness,
         per_benchmark=False,
@@ -153,9 +155,9 @@ def figures_of(material: Material, only: Iterable[str] = ()) -> Iterator[Drawing
             yield Drawing(kind.name, kind.caption, partial(_refuse, kind.needs))
         elif kind.per_benchmark:
             for name, part in parts.items():
-                yield Drawing(f"{kind.name}_{name}", kind.caption, partial(kind.draw, part))
+                yield Drawing(f"{kind.name}_{name}", kind.caption, partial(kind.draw, part), (kind.needs, name))
         else:
-            yield Drawing(kind.name, kind.caption, partial(kind.draw, material))
+            yield Drawing(kind.name, kind.caption, partial(kind.draw, material), (kind.needs, ""))
 
 
 def _refuse(needs: Needs) -> NoReturn:

@@ -3,7 +3,7 @@
 Right is better in every panel. The baseline's own line holds its score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,9 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.differences import Gain, Gains, gains_of, reach, row_of
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels, room_for
+from analysis.figures.layout import Margins, heading, in_rows, legend_below, number_outer, panels, room_for, rule
 from analysis.figures.material import Material
-from analysis.figures.style import INK, MINUS, MUTED, SMALL, MethodStyle, styled, styles_of
+from analysis.figures.points import Point, draw_points
+from analysis.figures.style import INK, MINUS, MUTED, SMALL, styled, styles_of
 from analysis.sheets import Sheet, counterparts
 from benchmarks.registry import ZERO_SHOT as UNTRAINED
 
@@ -42,18 +43,15 @@ def draw_scores(material: Material) -> Figure:
     heading(figure, f"{'the paper: ' if sheet.origin == 'published' else ''}{sheet.name}, {sheet.title}")
     scores = row_of(sheet.mean, sheet.baseline)
     _set_up_shared(axes[0], lines, gains)
-    for index, (panel, column) in enumerate(zip(axes, columns, strict=True)):
+    number_outer(axes, across)
+    for panel, column in zip(axes, columns, strict=True):
         panel.set_title(column, pad=2)
-        panel.tick_params(labelleft=index % across == 0, labelbottom=index + across >= len(columns))
         panel.tick_params(axis="y", length=0)
-        panel.grid(axis="y")
-        panel.set_axisbelow(True)
+        rule(panel, range(len(lines)))
         panel.axvline(0, ymax=1 - 1.1 / (len(lines) + 0.3), color=MUTED, linewidth=0.6, zorder=1)
         panel.text(0, 0, f"{scores[column]:.1f}", ha="center", va="center", size=SMALL)
         _draw_paper(panel, [paper.get(name, {}).get(column) for name in gains])
-        for line, (name, style) in enumerate(styles_of(gains).items(), start=1):
-            if column in gains[name]:
-                _draw_gain(panel, line, gains[name][column], style)
+        _draw_gains(panel, {name: by_column.get(column) for name, by_column in gains.items()})
     unit = "perplexity below" if sheet.lower_is_better else "points of accuracy above"
     middle = (axes[0].get_position().x0 + axes[min(len(axes), across) - 1].get_position().x1) / 2
     figure.text(middle, 0.4 / figure.get_figheight(), f"{unit} {sheet.baseline}: right is better", ha="center")
@@ -84,22 +82,26 @@ def _set_up_shared(panel: Axes, lines: Sequence[str], gains: Gains) -> None:
     panel.set_ylim(len(lines) - 0.4, -0.7)
 
 
-def _draw_gain(panel: Axes, line: int, found: Gain, style: MethodStyle) -> None:
-    """Artists are labelled by what the legend calls them."""
+def _draw_gains(panel: Axes, gains: Mapping[str, Gain | None]) -> None:
+    """A line for each of the methods; artists are labelled by what the legend calls them."""
+    styles = styles_of(gains)
     low, high = panel.get_xlim()
-    if not low < found.mean < high:
-        right = found.mean > 0
-        text = f"{found.mean:.1f} →" if right else f"← {found.mean:.1f}".replace("-", MINUS)
-        place, aligned = (high, "right") if right else (low, "left")
-        panel.text(place, line, text, color=style.color, size=SMALL, ha=aligned, va="center_baseline", bbox=_ON_WHITE)
-        return
-    if found.half_width is not None:
-        ends = [found.mean - found.half_width, found.mean + found.half_width]
-        panel.plot(ends, [line, line], color=style.color)
-    label = "no interval" if found.half_width is None else "mean"
-    panel.plot(
-        found.mean, line, style.marker, color=style.color, mfc=style.face, ms=3.5, mew=0.6, zorder=3, label=label
-    )
+    points: dict[str, dict[str, Point]] = {"mean": {}, "no interval": {}}
+    for line, (name, found) in enumerate(gains.items(), start=1):
+        if found is not None and low < found.mean < high:
+            points["no interval" if found.ends is None else "mean"][name] = Point(found.mean, line, found.ends)
+        elif found is not None:
+            _write_at_the_edge(panel, line, found.mean, styles[name].color)
+    for label, drawn in points.items():
+        if drawn:
+            draw_points(panel, drawn, styles, size=3.5, bar_width=1.1, label=label)
+
+
+def _write_at_the_edge(panel: Axes, line: int, mean: float, color: str) -> None:
+    right = mean > 0
+    text = f"{mean:.1f} →" if right else f"← {mean:.1f}".replace("-", MINUS)
+    place, aligned = panel.get_xlim()[right], "right" if right else "left"
+    panel.text(place, line, text, color=color, size=SMALL, ha=aligned, va="center_baseline", bbox=_ON_WHITE)
 
 
 def _draw_paper(panel: Axes, gains: Sequence[Gain | None]) -> None:

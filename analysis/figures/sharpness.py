@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isinf
 from statistics import mean
 
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, foot, in_rows, legend_below, panels
 from analysis.figures.material import Material
+from analysis.figures.points import Point, draw_points, ends_of
 from analysis.figures.style import PALE, method_handles, short, styled, styles_of
 from analysis.methods import in_order
 from analysis.published import read_table
@@ -44,7 +44,7 @@ def draw_sharpness(material: Material) -> Figure:
     drawn["the paper: xnli", "En"] = printed()
     counts = in_rows(len(drawn), COLUMNS)
     names = {name for methods in drawn.values() for name in methods}
-    margins = Margins(left=0.62, right=0.1, top=0.25, bottom=foot(names, LEGEND_COLUMNS), across=0.42, down=0.68)
+    margins = Margins(left=0.68, right=0.1, top=0.25, bottom=foot(names, LEGEND_COLUMNS), across=0.42, down=0.68)
     figure, axes = panels(counts, 1.3, margins)
     for index, (panel, ((name, domain), methods)) in enumerate(zip(axes, drawn.items(), strict=True)):
         panel.set_title(name)
@@ -82,23 +82,16 @@ def _key(domain: str) -> str:
 
 
 def _draw_panel(panel: Axes, methods: Mapping[str, Sharpness]) -> None:
-    for name, style in styles_of(methods).items():
-        found = methods[name]
-        panel.errorbar(
-            found.inside.mean,
-            found.outside.mean,
-            xerr=_bar(found.inside),
-            yerr=_bar(found.outside),
-            fmt=style.marker,
-            color=style.color,
-            markerfacecolor=style.face,
-            elinewidth=0.6,
-        )
+    styles = styles_of(methods)
+    draw_points(panel, {name: _point(methods[name]) for name in styles}, styles)
+    limits = panel.get_xlim(), panel.get_ylim()
     panel.axline((0, 0), slope=1, color=PALE, linewidth=0.7, linestyle="--", zorder=0)
+    # The points have all the room: where the line is not seen, they are all on one side of it.
+    panel.set(xlim=limits[0], ylim=limits[1])
     for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(short)
 
 
-def _bar(interval: Interval) -> float | None:
-    return None if isinf(interval.half_width) else interval.half_width
+def _point(found: Sharpness) -> Point:
+    return Point(found.inside.mean, found.outside.mean, ends_of(found.inside), ends_of(found.outside))

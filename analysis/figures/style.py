@@ -29,6 +29,7 @@ STYLE: Any = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # where it is anyway, without a measurement of every label below
     "axes.titlepad": 4,
     "axes.labelsize": 7.5,
     "axes.labelpad": 2.5,
@@ -70,7 +71,8 @@ MINUS = "\N{MINUS SIGN}"
 INK = "#222222"
 MUTED = "#777777"
 PALE = "#b5b5b5"
-"""Text and lines, what steps back, and what is only there to compare with."""
+SHADE = "#f4f4f4"
+"""Text and lines, what steps back, what is only there to compare with, and a ground that tells columns apart."""
 
 BETTER, WORSE, NEITHER = "#0072B2", "#D55E00", "#555555"
 """Okabe and Ito's blue and vermilion."""

@@ -19,7 +19,7 @@ from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, heading, in_rows, panels
 from analysis.figures.material import Material
 from analysis.figures.slices import Losses, Slice, one_seed, slices
-from analysis.figures.style import PALE, SMALL, short, styled, styles_of
+from analysis.figures.style import PALE, SHADE, SMALL, short, styled, styles_of
 from analysis.methods import in_order
 from benchmarks.registry import ZERO_SHOT
 
@@ -73,6 +73,8 @@ def draw_contours(material: Material, probe: str) -> Figure:
             axis.set_major_locator(MaxNLocator(4, prune="both"))
             axis.set_major_formatter(short)
     horizontal_name, vertical_name = _axis_names(material, probe)
+    for right in axes[1::2]:
+        right.yaxis.set_visible(False)
     for left in axes[::4]:
         left.set_ylabel(vertical_name)
     for bottom in axes[-4:]:
@@ -125,7 +127,7 @@ def _set_up_landscape(panel: Axes3D, scale: Scale) -> None:
     panel.set_yticks([])
     panel.set_zticks([])
     for axis in (panel.xaxis, panel.yaxis, panel.zaxis):
-        axis.pane.set_facecolor("#f4f4f4")
+        axis.pane.set_facecolor(SHADE)
         axis.pane.set_edgecolor("#cccccc")
     panel.set_xlabel("1", labelpad=-16)
     panel.set_ylabel("2", labelpad=-16)
@@ -164,7 +166,6 @@ def _name_pairs(figure: Figure, axes: Sequence[Axes], chosen: Sequence[Slice], t
     for left, right, each in zip(axes[::2], axes[1::2], chosen, strict=True):
         left.set_title(f"{train_domain} (training)", loc="center")
         right.set_title("zero-shot", loc="center")
-        right.set_yticklabels([])
         middle = (left.get_position().x0 + right.get_position().x1) / 2
         above = left.get_position().y1 + 0.22 / figure.get_figheight()
         figure.text(middle, above, each.method, ha="center", weight="bold", size=8)

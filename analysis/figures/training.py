@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from analysis.figures.curves import Band, band, smoothed
 from analysis.figures.errors import NothingToDrawError
-from analysis.figures.layout import Margins, heading, in_rows, legend_below, panels, scale_losses
+from analysis.figures.layout import Margins, heading, in_rows, legend_below, number_outer, panels, rule, scale_losses
 from analysis.figures.material import Material
 from analysis.figures.style import INK, PALE, short, styled, styles_of
 
@@ -37,8 +37,7 @@ def draw_distance(material: Material) -> Figure:
     axes[0].set_yscale("log")
     axes[0].yaxis.set_major_formatter(short)
     axes[0].yaxis.set_minor_locator(NullLocator())
-    for left in axes[::COLUMNS]:
-        left.set_ylabel("d, radius, norm")
+    _finish(axes, "d, radius, norm")
     handles = [
         Line2D([], [], color=INK, label="d: median, range of seeds"),
         Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="radius, where it is not d"),
@@ -61,8 +60,7 @@ def draw_convergence(material: Material) -> Figure:
         if own is not None:
             _draw_band(panel, own, style.color)
     scale_losses(axes[0], *(curve["loss"] for found in curves.values() for curve in found if "loss" in curve))
-    for left in axes[::COLUMNS]:
-        left.set_ylabel("loss, nats")
+    _finish(axes, "loss, nats")
     handles = [
         Line2D([], [], color=INK, label="median, range of seeds"),
         Line2D([], [], color=PALE, label=f"median of {material.sheet.baseline}"),
@@ -74,14 +72,20 @@ def draw_convergence(material: Material) -> Figure:
 def _panels(material: Material, methods: Sequence[str]) -> tuple[Figure, list[Axes]]:
     figure, axes = panels(in_rows(len(methods), COLUMNS), 0.85, _MARGINS, share_x=True, share_y=True)
     heading(figure, f"{material.sheet.name}, {material.sheet.title}")
-    for index, (panel, method) in enumerate(zip(axes, methods, strict=True)):
+    for panel, method in zip(axes, methods, strict=True):
         panel.set_title(method, pad=2)
-        panel.tick_params(labelleft=index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(methods))
-        panel.grid(axis="y")
-        panel.set_axisbelow(True)
-        if index + COLUMNS >= len(methods):
-            panel.set_xlabel("step")
     return figure, axes
+
+
+def _finish(axes: Sequence[Axes], label: str) -> None:
+    """What the outer panels say of all, and lines where their ticks are."""
+    number_outer(axes, COLUMNS)
+    for left in axes[::COLUMNS]:
+        left.set_ylabel(label)
+    for lowest in axes[-COLUMNS:]:
+        lowest.set_xlabel("step")
+    for panel in axes:
+        rule(panel, axes[0].get_yticks())
 
 
 def _draw_band(panel: Axes, drawn: Band, color: str) -> None:

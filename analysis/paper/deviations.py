@@ -5,7 +5,7 @@ from math import isnan
 from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column, two_decimals
 from analysis.methods import in_order
 from analysis.paper.material import Material
-from analysis.paper.scores import missing_reason, printed_runs, seeds_cell, why_published
+from analysis.paper.scores import missing_reason, named_beside, printed_runs, seeds_cell, why_published
 from analysis.paper.sections import sectioned, trained
 from analysis.sheets import Sheet
 
@@ -40,12 +40,13 @@ def _own_table(name: str, sheet: Sheet, paper: Sheet, material: Material) -> Tab
         return Cell(two_decimals(std), (std, printed, difference), below=below)
 
     def row(method: str) -> Row:
-        return (text_cell(method), *(cell(method, column) for column in sheet.columns), seeds_cell(sheet, method))
+        cells = [cell(method, column) for column in sheet.columns]
+        return (text_cell(method), *cells, seeds_cell(sheet, method, material.failures))
 
     headings, sections = sectioned(filter(trained, in_order({*sheet.methods, *sheet.expected})), row)
     return Table(
         name=name,
-        title=f"Table {NUMBER} of the paper: {sheet.name}, {sheet.title}",
+        title=f"Table {NUMBER} of the paper: {named_beside(sheet, paper)}, {sheet.title}",
         caption="Standard deviation of accuracy over seeds, in points, with n - 1. Below a number: the paper's"
         + (", and ours minus it." if sheet.name == paper.name else "."),
         columns=(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from analysis.failures import RunKey
+from analysis.failures import ProbeKey, RunKey
 from analysis.records import PUBLISHED, Results
 from analysis.sheets import Family, Sheet, counterparts, published_sheets, sheets_of
 from benchmarks.probes.record import ProbeRecord
@@ -20,6 +20,7 @@ class Material:
     records: tuple[Record, ...] = ()
     probes: tuple[ProbeRecord, ...] = ()
     failures: Mapping[RunKey, str] = field(default_factory=dict)
+    lost_probes: Mapping[ProbeKey, str] = field(default_factory=dict)
 
     @property
     def is_published(self) -> bool:
@@ -57,4 +58,5 @@ def material_of(
         records=tuple(record for record in results.records if wanted(record.benchmark)),
         probes=tuple(record for record in results.probes if wanted(record.benchmark)),
         failures=failures or {},
+        lost_probes=results.lost_probes,
     )

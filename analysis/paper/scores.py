@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.aggregate import ZERO_SHOT
-from analysis.cells import Cell, Column, Mark, Row, Table, Value, text_cell, text_column, two_decimals
-from analysis.failures import RunKey
+from analysis.cells import Cell, Column, Mark, Row, Table, text_cell, text_column, two_decimals
+from analysis.failures import RunKey, at_length, in_a_word, in_brief, of_method
 from analysis.methods import in_order
 from analysis.paper.material import Material
 from analysis.paper.sections import sectioned, trained
+from analysis.rounding import NOTHING_LEFT, measured
 from analysis.sheets import Sheet
 from analysis.statistics import Interval, t_interval
 from benchmarks.registry import BENCHMARKS
@@ -73,12 +74,12 @@ def _own_table(
 
     def row(method: str) -> Row:
         scores = [_own_score(ours, method, column) for column in sheet.columns]
-        return (_label(sheet, method), *scores, _own_difference(ours, method), seeds_cell(sheet, method))
+        return (_label(sheet, method), *scores, _own_difference(ours, method), seeds_cell(sheet, method, failures))
 
     headings, sections = sectioned(methods, row)
     return Table(
         name=name,
-        title=f"Table {number} of the paper: {sheet.name}, {sheet.title}",
+        title=f"Table {number} of the paper: {named_beside(sheet, paper)}, {sheet.title}",
         caption=f"{unit(sheet)}, mean over seeds. Trained on {sheet.train_domain}. {_below_note(ours)}",
         columns=tuple(columns),
         sections=sections,
@@ -86,6 +87,11 @@ def _own_table(
         headings=headings,
         benchmark=sheet.name,
     )
+
+
+def named_beside(sheet: Sheet, paper: Sheet) -> str:
+    """The sheet's name, and that of the paper's where it is another: a miniature stands beside several."""
+    return sheet.name if sheet.name == paper.name else f"{sheet.name} beside {paper.name}"
 
 
 def _score_column(name: str) -> Column:
@@ -125,14 +131,19 @@ def _own_difference(ours: _Ours, method: str) -> Cell:
         return Cell("baseline", (None, None, 0, None))
     interval = ours.differences.get((method, ZERO_SHOT))
     if interval is None:
-        reason = "not run" if method not in sheet.methods else "no pair"
+        reason = missing_reason(sheet, method, ZERO_SHOT, ours.failures) or "no pair"
         return Cell(reason, (None, None, 0, printed), below=below)
     known = None if isinf(interval.half_width) else interval.half_width
     text = two_decimals(interval.mean, "+") + ("" if known is None else f" ± {two_decimals(known)}")
     if printed is not None:
         below += (f"{interval.mean - printed:+.2f}",)
-    return Cell(text, (interval.mean, known, interval.n, printed), below=below, significant=not interval.includes_zero,
-                hint=f"{interval.n} {'pair' if interval.n == 1 else 'pairs'}")  # fmt: skip
+    return Cell(
+        text=text,
+        values=(measured(interval.mean), known, interval.n, printed),
+        significant=not interval.includes_zero,
+        below=below,
+        hint=f"{interval.n} {'pair' if interval.n == 1 else 'pairs'}",
+    )
 
 
 def _published_difference(paper: Sheet, method: str) -> float | None:
@@ -284,6 +295,7 @@ def differences_to_baseline(sheet: Sheet) -> dict[tuple[str, str], Interval]:
             own = sheet.by_seed.loc[method]
             common = own.index.intersection(baseline.index)
             values = own.loc[common].to_numpy() - baseline.loc[common].to_numpy()
+            values[abs(values) < NOTHING_LEFT] = 0.0
             for position, column in enumerate(sheet.columns):
                 if len(values) and not np.isnan(values[:, position]).any():
                     intervals[method, column] = t_interval(values[:, position].tolist())
@@ -293,8 +305,7 @@ def differences_to_baseline(sheet: Sheet) -> dict[tuple[str, str], Interval]:
 def missing_reason(sheet: Sheet, method: str, column: str, failures: Mapping[RunKey, str]) -> str | None:
     """Why there is no number; None where there is one."""
     if method not in sheet.methods:
-        told = {what for (name, own, _), what in failures.items() if (name, own) == (sheet.name, method)}
-        return min(told, default="not run")
+        return in_a_word(of_method(failures, sheet.name, method).values()) or "not run"
     if not isnan(sheet.score(method, column)):
         return None
     lacking = [domain for domain in sheet.domains if isnan(sheet.score(method, domain))]
@@ -304,15 +315,18 @@ def missing_reason(sheet: Sheet, method: str, column: str, failures: Mapping[Run
 def failed_runs(sheet: Sheet, methods: Iterable[str], failures: Mapping[RunKey, str]) -> tuple[str, ...]:
     """A note on the runs that left no record, where it is known what became of them."""
     told = [
-        f"{method} seed {seed} {what}"
+        phrase
         for method in methods
-        for (name, own, seed), what in sorted(failures.items())
-        if (name, own) == (sheet.name, method) and seed not in sheet.seeds.get(method, ())
+        for phrase in at_length(method, of_method(failures, sheet.name, method, sheet.seeds.get(method, ())))
     ]
-    return (f"Runs without a record: {', '.join(told)}.",) if told else ()
+    return (f"Runs without a record: {'; '.join(told)}.",) if told else ()
 
 
-def seeds_cell(sheet: Sheet, method: str) -> Cell:
-    count, expected = len(sheet.seeds.get(method, ())), len(sheet.expected_seeds)
-    value: Value = count
-    return Cell(str(count) if count == expected else f"{count} of {expected}", (value,))
+def seeds_cell(sheet: Sheet, method: str, failures: Mapping[RunKey, str]) -> Cell:
+    """How many there are, and of how many; what became of the others, where that is known."""
+    there = sheet.seeds.get(method, ())
+    count, expected = len(there), len(sheet.expected_seeds)
+    if count == expected:
+        return Cell(str(count), (count,))
+    others = in_brief(of_method(failures, sheet.name, method, there).values())
+    return Cell(f"{count} of {expected}" + (f"; {others}" if others else ""), (count,))

@@ -43,7 +43,8 @@ class Flatness:
     """What the probes of one method say, in the order of the table's columns."""
 
     spreads: tuple[Spread, ...]
-    seeds: int
+    seeds: tuple[int, int] = (0, 0)
+    """Of sharpness, and of CKA."""
 
 
 def table_06_sharpness_cka(material: Material) -> list[Table]:
@@ -53,7 +54,11 @@ def table_06_sharpness_cka(material: Material) -> list[Table]:
         if record.probe in (SHARPNESS, CKA) and record.benchmark in BENCHMARKS:
             by_run.setdefault(record.benchmark, {}).setdefault(record.method, []).append(record)
     beside = {sheet.name for sheet in material.beside(OF)}
-    tables = [_own_table(BENCHMARKS[name], by_run[name], name in beside) for name in BENCHMARKS if name in by_run]
+    tables = [
+        _own_table(BENCHMARKS[name], by_run[name], name in beside, _lost(material, name))
+        for name in BENCHMARKS
+        if name in by_run
+    ]
     if OF in material.paper and material.has("xnli") and not beside & by_run.keys():
         tables.append(_published_table(material))
     return tables
@@ -63,7 +68,6 @@ def flatness(records: Sequence[ProbeRecord], row: Benchmark) -> Flatness:
     """Sharpness and CKA on the training domain, mean and deviation over seeds, and on the others, mean over seeds, then
     mean and deviation over domains; Pearson's r over seeds between the sharpness of both, likewise over domains."""
     sharpness, cka = _by_seed(records, SHARPNESS, row), _by_seed(records, CKA, row)
-    seeds = {record.seed for record in records}
     spreads = (
         _over_seeds(sharpness),
         _over_domains(sharpness),
@@ -71,7 +75,7 @@ def flatness(records: Sequence[ProbeRecord], row: Benchmark) -> Flatness:
         _over_seeds(cka),
         _over_domains(cka),
     )
-    return Flatness(spreads, len(seeds))
+    return Flatness(spreads, (len(sharpness), len(cka)))
 
 
 def _by_seed(records: Sequence[ProbeRecord], probe: str, row: Benchmark) -> np.ndarray:
@@ -105,19 +109,30 @@ def _spread(values: np.ndarray) -> Spread:
     return Spread(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else nan)
 
 
-def _own_table(row: Benchmark, records: Mapping[str, Sequence[ProbeRecord]], is_beside: bool) -> Table:
+def _lost(material: Material, benchmark: str) -> dict[str, list[str]]:
+    """By method, a phrase on each of these probes whose file is left out."""
+    lost: dict[str, list[str]] = {}
+    for (name, method, seed, probe), why in sorted(material.lost_probes.items()):
+        if name == benchmark and probe in (SHARPNESS, CKA):
+            lost.setdefault(method, []).append(f"{method} seed {seed} {probe} {why}")
+    return lost
+
+
+def _own_table(
+    row: Benchmark, records: Mapping[str, Sequence[ProbeRecord]], is_beside: bool, lost: Mapping[str, Sequence[str]]
+) -> Table:
     found = {method: flatness(own, row) for method, own in records.items()}
     printed = read_table(NAME) if is_beside else {}
     marks = _flattest_and_sharpest({method: each for method, each in found.items() if trained(method)})
     same = row.name == OF
+    phrases = [phrase for own in lost.values() for phrase in own]
 
     def table_row(method: str) -> Row:
         cells = [
             _cell(spread, printed.get(method, {}), names, marks.get((method, position)), same)
             for position, (spread, names) in enumerate(zip(found[method].spreads, _COLUMNS, strict=True))
         ]
-        seeds = found[method].seeds
-        return (text_cell(method), *cells, Cell(str(seeds), (seeds,)))
+        return (text_cell(method), *cells, _seeds_cell(found[method].seeds, len(lost.get(method, ()))))
 
     headings, sections = sectioned(found, table_row)
     below = f" Below: the paper's, of {OF}{', and ours minus it' if same else ''}." if is_beside else ""
@@ -126,12 +141,18 @@ def _own_table(row: Benchmark, records: Mapping[str, Sequence[ProbeRecord]], is_
         title=f"Table {NUMBER} of the paper: {row.name}, {row.title}",
         caption="ε-sharpness (Keskar; lower is flatter) and linear CKA with the model before training (higher: more is "
         f"kept), on {row.train_domain} and on the {len(row.zero_shot_domains)} zero-shot domains.{below}",
-        columns=(text_column("method"), *map(_column, _COLUMNS), Column("seeds", ("seeds",))),
+        columns=(text_column("method"), *map(_column, _COLUMNS), Column("seeds", ("sharpness seeds", "CKA seeds"))),
         sections=sections,
-        notes=(SPREAD_NOTE,),
+        notes=(SPREAD_NOTE, *([f"No part of it: {'; '.join(phrases)}."] if phrases else [])),
         headings=headings,
         benchmark=row.name,
     )
+
+
+def _seeds_cell(seeds: tuple[int, int], files: int) -> Cell:
+    """How many there are of each probe, in one number where it is the same, and how many files are left out."""
+    counts = " and ".join(dict.fromkeys(str(count) for count in seeds if count))
+    return Cell(f"{counts}; {files} {'file' if files == 1 else 'files'} left out" if files else counts, seeds)
 
 
 SPREAD_NOTE = (
@@ -173,8 +194,8 @@ def _with_deviation(number: str, deviation: str | None) -> str:
 
 def _flattest_and_sharpest(found: Mapping[str, Flatness]) -> dict[tuple[str, int], Mark]:
     """By method and column, of the columns of sharpness and the methods with most seeds, as the table shows them."""
-    most = max((each.seeds for each in found.values()), default=0)
-    full = {method: each for method, each in found.items() if each.seeds == most}
+    most = max((each.seeds[0] for each in found.values()), default=0)
+    full = {method: each for method, each in found.items() if each.seeds[0] == most}
     marks: dict[tuple[str, int], Mark] = {}
     for column in (0, 1):
         spreads = {method: each.spreads[column] for method, each in full.items()}
@@ -190,7 +211,7 @@ def _flattest_and_sharpest(found: Mapping[str, Flatness]) -> dict[tuple[str, int
 def _published_table(material: Material) -> Table:
     printed = read_table(NAME)
     found = {
-        method: Flatness(tuple(Spread(float(row[number])) for _, number, _ in _COLUMNS), 0)
+        method: Flatness(tuple(Spread(float(row[number])) for _, number, _ in _COLUMNS))
         for method, row in printed.items()
     }
     marks = _flattest_and_sharpest(found)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 
 from analysis.cells import Cell, Row, Table, Value, two_decimals
@@ -39,7 +40,7 @@ _ESCAPES = {
     "±": r"$\pm$", "×": r"$\times$", "→": r"$\rightarrow$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "−": "$-$",
     "≤": r"$\leq$", "≥": r"$\geq$", "√": r"$\surd$", "∞": r"$\infty$", "Δ": r"$\Delta$", "δ": r"$\delta$",
     "ε": r"$\varepsilon$", "η": r"$\eta$", "θ": r"$\theta$", "λ": r"$\lambda$", "ρ": r"$\rho$", "σ": r"$\sigma$",
-    "–": "--", "—": "---", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "½": r"$\frac{1}{2}$",
+    "†": r"$\dagger$", "–": "--", "—": "---", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "½": r"$\frac{1}{2}$",
 }  # fmt: skip
 _ACCENTS = {"\u0300": r"\`", "\u0301": r"\'", "\u0302": r"\^", "\u0303": r"\~", "\u0308": r"\""}
 _SPOKEN = {"@": "At", "=": "Is", "+": "Plus", ".": "Point"}
@@ -49,8 +50,9 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 def latex(table: Table) -> str:
     """A `table` environment that compiles by itself and where it is included; see its first line.
 
-    What is longer than a page goes on, by whole sections, in further ones of the same number.
+    What is longer than a page goes on, by whole sections, in further ones of the same number. Prose is left out.
     """
+    table = _without_prose(table)
     pages = list(_pages(table))
     lines = [_BEGIN]
     for number, page in enumerate(pages):
@@ -95,6 +97,15 @@ def _character(character: str) -> str:
         dotless = {"i": r"\i", "j": r"\j"}.get(base, base)
         return f"{_ACCENTS[accents[0]]}{{{dotless}}}"
     return f"[U+{ord(character):04X}]"
+
+
+def _without_prose(table: Table) -> Table:
+    kept = [position for position, column in enumerate(table.columns) if not column.is_prose]
+    return replace(
+        table,
+        columns=tuple(table.columns[position] for position in kept),
+        sections=tuple(tuple(tuple(row[position] for position in kept) for row in rows) for rows in table.sections),
+    )
 
 
 def _pages(table: Table) -> Iterator[list[Section]]:

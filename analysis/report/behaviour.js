@@ -36,6 +36,7 @@ const DIRECTION = { none: 0, ascending: 1, descending: -1 };
 for (const table of document.querySelectorAll("table:not(.grid)")) {
   const headings = [...table.querySelectorAll("thead th")];
   headings.forEach((heading, column) => {
+    if (heading.classList.contains("why")) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);
@@ -50,17 +51,18 @@ for (const table of document.querySelectorAll("table:not(.grid)")) {
   });
 }
 
-// Verdicts: a button shows the claims of one verdict only; pressed again, all.
+// Verdicts: a button shows the claims of one verdict only, with the mark or without; pressed again, all.
 
 const verdicts = [...document.querySelectorAll("button[data-verdict]")];
 for (const button of verdicts) {
   button.addEventListener("click", () => {
-    const wanted = button.getAttribute("aria-pressed") === "true" ? null : button.dataset.verdict;
-    for (const other of verdicts) other.setAttribute("aria-pressed", String(other.dataset.verdict === wanted));
+    const wanted = button.getAttribute("aria-pressed") === "true" ? null : button.dataset;
+    for (const other of verdicts) other.setAttribute("aria-pressed", String(other.dataset === wanted));
     for (const section of document.querySelectorAll("#claims tbody")) {
       const rows = [...section.querySelectorAll("tr:not(.section)")];
       for (const row of rows) {
-        row.hidden = wanted !== null && row.dataset.verdictOf !== wanted;
+        const { verdictOf, markOf } = row.dataset;
+        row.hidden = wanted !== null && (verdictOf !== wanted.verdict || markOf !== wanted.mark);
       }
       section.hidden = rows.every((row) => row.hidden);
     }

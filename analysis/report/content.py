@@ -3,13 +3,14 @@
 import base64
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
 from analysis.cells import Table
 from analysis.claims import Judged, Verdict
 from analysis.claims.claim import Claim
+from analysis.claims.judged import LUCK
 from analysis.claims.table import source
 from analysis.methods import in_order
 from analysis.records import PUBLISHED, Results
@@ -65,10 +66,11 @@ class Report:
     """Why figures are not there."""
 
     @property
-    def verdicts(self) -> tuple[tuple[str, int], ...]:
-        """How many claims were judged so, in the order in which they are told."""
-        counts = Counter(one.verdict for one in self.judged)
-        return tuple((verdict, counts[verdict]) for verdict in get_args(Verdict) if counts[verdict])
+    def verdicts(self) -> tuple[tuple[str, str, int], ...]:
+        """Each verdict with its mark, in the order in which they are told, and how many claims were judged so."""
+        counts = Counter((one.verdict, one.mark) for one in self.judged)
+        kinds = [(verdict, mark) for verdict in get_args(Verdict) for mark in ("", LUCK)]
+        return tuple((verdict, mark, counts[verdict, mark]) for verdict, mark in kinds if counts[verdict, mark])
 
     @property
     def claims(self) -> tuple[tuple[Claim, str, tuple[Judged, ...]], ...]:
@@ -146,9 +148,16 @@ def _plural(noun: str, count: int) -> str:
 
 
 def _gaps(suite: str, benchmark: str, groups: Mapping[str, Group]) -> Iterable[str]:
-    absent = [group.method for group in groups.values() if group.state == "missing"]
-    begun = [f"{group.method} (seeds {spans(group.missing)})" for group in groups.values() if group.state == "partial"]
-    said = [f"{what}: {', '.join(names)}" for what, names in (("not run", absent), ("seeds missing", begun)) if names]
-    command = f" To fill it: python -m benchmarks suite {suite} --full --benchmarks {benchmark}"
+    absent = [group.method for group in groups.values() if group.state == "missing" and not group.lost]
+    begun = [_seeds(group, group.missing) for group in groups.values() if group.state == "partial" and not group.lost]
+    lost = [_seeds(group, group.lost) for group in groups.values() if group.lost]
+    kinds = {"not run": absent, "seeds missing": begun, "files left out": lost}
+    said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+    command = f"python -m benchmarks suite {suite} --full --benchmarks {benchmark}" if suite in SUITES else ""
+    how = f" To fill it{', when they are out of the way' if lost else ''}: {command}" if command else ""
     if said:
-        yield f"{benchmark}: {'; '.join(said)}.{command if suite in SUITES else ''}"
+        yield f"{benchmark}: {said}.{how}"
+
+
+def _seeds(group: Group, seeds: Collection[int]) -> str:
+    return f"{group.method} (seed{'' if len(seeds) == 1 else 's'} {spans(seeds)})"

@@ -1,10 +1,11 @@
-"""The report's figures: drawn side by side, each also as files."""
+"""The report's figures: drawn by this process and others beside it, each also as files."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,30 +31,58 @@ class Drawn:
     why_not: str = ""
 
 
-def draw_all(material: Material, output: Path, kinds: Kinds) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Every figure that the material allows, also as files below `output`, and why others are not there."""
+@contextmanager
+def drawing(material: Material, kinds: Kinds) -> Iterator[Callable[[], list[Drawn]]]:
+    """Every figure that the material allows, and why others are not there, in the registry's order.
+
+    Other processes begin to draw at once; what is called for the figures draws with them until all are there.
+    """
+    drawings = list(figures_of(material))
+    others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
+    if len(drawings) <= FEW or not others:
+        yield lambda: [_draw(each, kinds) for each in drawings]
+        return
+    tasks = list(_by_source(drawings).values())
+    # A fork of a process with threads may hang: each begins anew, with the material handed to it once.
+    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=_begin, initargs=(material, kinds))
+    try:
+        begun = [pool.submit(_draw_numbered, numbers) for numbers in tasks]
+
+        def finish() -> list[Drawn]:
+            drawn: dict[int, Drawn] = {}
+            # The others come from the front.
+            for future, numbers in zip(reversed(begun), reversed(tasks), strict=True):
+                if future.cancel():
+                    drawn |= {number: _draw(drawings[number], kinds) for number in numbers}
+                else:
+                    drawn |= future.result()
+            return [drawn[number] for number in range(len(drawings))]
+
+        yield finish
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def keep(drawn: Sequence[Drawn], output: Path) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """The figures as files below `output` and as the page shows them, and why others are not there."""
     pictures, not_drawn = [], []
-    for drawn in _drawn(material, kinds):
-        if drawn.why_not:
-            not_drawn.append(drawn.why_not)
+    for each in drawn:
+        if each.why_not:
+            not_drawn.append(each.why_not)
             continue
-        for kind, content in drawn.files.items():
-            write_atomically(output / f"{drawn.name}.{kind}", content)
-        paths = tuple(f"{output.name}/{drawn.name}.{kind}" for kind in drawn.files)
-        pictures.append(Picture(drawn.name, drawn.caption, drawn.files["png"], paths))
+        for kind, content in each.files.items():
+            write_atomically(output / f"{each.name}.{kind}", content)
+        paths = tuple(f"{output.name}/{each.name}.{kind}" for kind in each.files)
+        pictures.append(Picture(each.name, each.caption, each.files["png"], paths))
     return tuple(pictures), tuple(not_drawn)
 
 
-def _drawn(material: Material, kinds: Kinds) -> Iterator[Drawn]:
-    drawings = list(figures_of(material))
-    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
-    if len(drawings) <= FEW or processes == 1:
-        yield from (_draw(drawing, kinds) for drawing in drawings)
-        return
-    # A fork of a process with threads may hang: each begins anew, with the material handed to it once.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin, initargs=(material,))
-    with pool:
-        yield from pool.map(partial(_draw_numbered, kinds=kinds), range(len(drawings)))
+def _by_source(drawings: Sequence[Drawing]) -> dict[object, list[int]]:
+    """The numbers of figures that share a source: whoever draws one has read the files of all."""
+    tasks: dict[object, list[int]] = {}
+    for number, each in enumerate(drawings):
+        tasks.setdefault(each.source, []).append(number)
+    return tasks
 
 
 def _draw(drawing: Drawing, kinds: Kinds) -> Drawn:
@@ -65,12 +94,15 @@ def _draw(drawing: Drawing, kinds: Kinds) -> Drawn:
 
 
 _DRAWINGS: list[Drawing] = []
-"""In a process that draws: all of them, in the same order as where they were numbered."""
+_KINDS: list[Format] = []
+"""In a process that draws: all drawings, in the same order as where they were numbered, and what to write."""
 
 
-def _begin(material: Material) -> None:
+def _begin(material: Material, kinds: Kinds) -> None:
     _DRAWINGS[:] = figures_of(material)
+    _KINDS[:] = kinds
+    gc.freeze()  # what was handed over stays to the end, and figures leave much to collect
 
 
-def _draw_numbered(number: int, kinds: Kinds) -> Drawn:
-    return _draw(_DRAWINGS[number], kinds)
+def _draw_numbered(numbers: Sequence[int]) -> dict[int, Drawn]:
+    return {number: _draw(_DRAWINGS[number], tuple(_KINDS)) for number in numbers}

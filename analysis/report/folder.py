@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.aggregate import aggregate
 from analysis.claims import judge
 from analysis.claims.table import claims_table
 from analysis.failures import read_failures
@@ -12,7 +11,7 @@ from analysis.figures import gather
 from analysis.records import Results
 from analysis.render import FORMATS, write_tables
 from analysis.report.content import Report
-from analysis.report.drawing import draw_all
+from analysis.report.drawing import drawing, keep
 from analysis.report.page import html
 from analysis.report.runs import grouped
 from analysis.tables import all_tables
@@ -41,11 +40,11 @@ def write_report(
     """
     benchmarks = tuple(benchmarks)
     failures = read_failures(folder)
-    judged = judge(results, benchmarks)
-    tables = all_tables(results, aggregate(results, benchmarks), benchmarks, failures)
-    pictures, not_drawn = draw_all(
-        gather(results, folder, benchmarks), output / "figures", ("png", "pdf") if with_pdf else ("png",)
-    )
+    material = gather(results, folder, benchmarks)
+    with drawing(material, ("png", "pdf") if with_pdf else ("png",)) as finish:
+        judged = judge(results, benchmarks)
+        tables = all_tables(results, material.aggregated, benchmarks, failures)
+        pictures, not_drawn = keep(finish(), output / "figures")
     report = Report(
         results=results,
         groups=grouped(results, benchmarks, failures),

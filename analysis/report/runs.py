@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analysis.aggregate import expected_methods
-from analysis.failures import RunKey
+from analysis.failures import LEFT_OUT, RunKey, in_brief, of_method
 from analysis.methods import in_order
 from analysis.records import Results
 from benchmarks.probes.record import ProbeRecord
@@ -26,7 +26,7 @@ class Group:
     missing: tuple[int, ...]
     probes: tuple[ProbeRecord, ...] = ()
     failures: Mapping[int, str] = field(default_factory=dict)
-    """By seed, why a run left no record, where whoever launched it left a note."""
+    """By seed, why there is no record: by a note of whoever launched the run, or because its file is left out."""
 
     @property
     def anchor(self) -> str:
@@ -35,6 +35,11 @@ class Group:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(record.seed for record in self.records)
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """The seeds whose file is left out."""
+        return tuple(seed for seed, why in self.failures.items() if why.startswith(LEFT_OUT))
 
     @property
     def state(self) -> State:
@@ -48,7 +53,12 @@ class Group:
         if self.state == "not planned":
             return ""
         planned = len(self.records) + len(self.missing)
-        return str(planned) if self.state == "complete" else f"{len(self.records)} of {planned}"
+        if self.state == "complete":
+            return str(planned)
+        told = in_brief(self.failures.values())
+        if self.state == "missing":
+            return told or "not run"
+        return f"{len(self.records)} of {planned}" + (f"; {told}" if told else "")
 
     @property
     def hint(self) -> str:
@@ -92,10 +102,11 @@ def grouped(
     Only the named benchmarks, if any. A benchmark without any record is not among them unless the suite has it.
     """
     chosen = set(benchmarks)
-    present = {record.benchmark for record in results.records}
+    failures = {**(failures or {}), **results.lost}
+    present = {record.benchmark for record in results.records} | {benchmark for benchmark, _, _ in results.lost}
     planned = set(SUITES[results.suite].benchmarks) if results.suite in SUITES else set()
     names = [name for name in BENCHMARKS if name in present | planned and (not chosen or name in chosen)]
-    return {name: _groups(results, name, failures or {}) for name in names}
+    return {name: _groups(results, name, failures) for name in names}
 
 
 def _groups(results: Results, benchmark: str, failures: Mapping[RunKey, str]) -> dict[str, Group]:
@@ -114,7 +125,10 @@ def _groups(results: Results, benchmark: str, failures: Mapping[RunKey, str]) ->
             planned.setdefault(run.method, set()).add(run.seed)
     else:
         seeds = {record.seed for found in records.values() for record in found}
-        planned = dict.fromkeys(expected_methods(results.suite, row), seeds)
+        planned = {method: set(seeds) for method in expected_methods(results.suite, row)}
+    for of, method, seed in results.lost:
+        if of == benchmark:
+            planned.setdefault(method, set()).add(seed)
     return {
         method: Group(
             benchmark=benchmark,
@@ -122,7 +136,7 @@ def _groups(results: Results, benchmark: str, failures: Mapping[RunKey, str]) ->
             records=tuple(sorted(records.get(method, ()), key=lambda record: record.seed)),
             missing=tuple(sorted(planned.get(method, set()) - {record.seed for record in records.get(method, ())})),
             probes=tuple(probes.get(method, ())),
-            failures={seed: why for (name, of, seed), why in failures.items() if (name, of) == (benchmark, method)},
+            failures=of_method(failures, benchmark, method, {record.seed for record in records.get(method, ())}),
         )
         for method in in_order({*records, *planned, *probes})
     }

@@ -4,14 +4,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from analysis.claims.terminal import verdict_text
 from analysis.report.folder import Written
-
-_STYLES = {
-    "replicated": "bold green",
-    "follows": "bold green",
-    "contradicted": "bold red",
-    "does not follow": "bold red",
-}
 
 
 def print_summary(written: Written, console: Console) -> None:
@@ -25,8 +19,8 @@ def print_summary(written: Written, console: Console) -> None:
         shown = RichTable(box=None, pad_edge=False, show_header=False)
         shown.add_column(justify="right")
         shown.add_column()
-        for verdict, count in report.verdicts:
-            shown.add_row(str(count), Text(verdict, _STYLES.get(verdict, "")))
+        for verdict, mark, count in report.verdicts:
+            shown.add_row(str(count), verdict_text(f"{verdict} {mark}".rstrip()))
         console.print(Text("\nVerdicts on the paper's claims", "bold"))
         console.print(shown)
     kept = f"{len(report.tables)} tables, {len(report.pictures)} figures"

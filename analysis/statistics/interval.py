@@ -7,12 +7,14 @@ from math import inf, isnan, sqrt
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from analysis.rounding import measured
+
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the half width of its Student interval, infinite for a single value."""
+    """A mean and the half width of its Student interval, infinite where nothing is known of the spread."""
 
     mean: float
     half_width: float
@@ -63,7 +65,10 @@ class Significance:
 
 
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """mean ± t(n - 1) s / sqrt(n), s with ddof 1: Student's interval. Raises ValueError for no values and for NaN."""
+    """mean ± t(n - 1) s / sqrt(n), s with ddof 1: Student's interval. Raises ValueError for no values and for NaN.
+
+    Infinite for a single value, and for equal ones that are not 0 where they are fewer than six (`standard_error`).
+    """
     n = len(checked(values))
     mean = float(np.mean(values))
     if n == 1:
@@ -75,8 +80,8 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 def paired_t(differences: Sequence[float]) -> Significance:
     """Two-sided p of mean / (s / sqrt(n)), t with n - 1 degrees of freedom: below 0.05 where the interval excludes 0.
 
-    One difference says nothing, and p is 1; equal ones that are not 0 leave no doubt, and p is 0. Raises ValueError
-    for no values and for NaN.
+    One difference says nothing, and p is 1, nor do fewer than six equal ones; of more that are not 0, p is 0. Raises
+    ValueError for no values and for NaN.
     """
     n = len(checked(differences))
     mean = float(np.mean(differences))
@@ -86,9 +91,13 @@ def paired_t(differences: Sequence[float]) -> Significance:
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """s / sqrt(n), ddof 1; of equal values exactly 0, whatever rounding makes of their mean."""
-    if all(value == values[0] for value in values):
-        return 0.0
+    """s / sqrt(n), ddof 1; of equal values exactly 0, whatever rounding makes of their mean.
+
+    But infinite for so few equal values that even a test of their signs could not tell them from 0: what they have in
+    common may be the grid that accuracies lie on, and no spread is known from it.
+    """
+    if all(measured(value - values[0]) == 0 for value in values):
+        return inf if measured(values[0]) != 0 and 2.0 ** (1 - len(values)) > 1 - CONFIDENCE else 0.0
     return float(np.std(values, ddof=1)) / sqrt(len(values))
 
 

@@ -18,7 +18,7 @@ def minimum_detectable_effect(
     """The mean difference that a paired t test finds with probability `power`, were the spread that of `differences`.
 
     delta s / sqrt(n) where delta solves P(|T'| > t(n - 1)) = power, T' noncentral t with n - 1 degrees of freedom and
-    noncentrality delta. Infinite for a single difference, 0 for equal ones. Raises ValueError for none and for NaN.
+    noncentrality delta. Infinite where nothing is known of the spread. Raises ValueError for none and for NaN.
     """
     n = len(checked(differences))
     if n == 1:

@@ -3,8 +3,8 @@
     python -m tests.analysis.golden_tables
 
 writes them anew after a wanted change; read what has changed before it is kept. Markdown, CSV and what a terminal shows
-are stored as they are, and so are all formats of the published tables. Of the other formats of `mini`, which say the
-same at ten times the length, a digest per table is.
+are stored as they are, for a person to read; of LaTeX and HTML, which say the same at several times the length, a
+digest per file: `test_latex.py` and `test_rendering.py` look at what is in them.
 """
 
 import hashlib
@@ -40,11 +40,11 @@ def _files_of(folder: str) -> Mapping[str, str]:
         texts = {f"{table.name}.{suffix}": render(table) for table in tables}
         if suffix == "tex":
             texts[MACROS] = macros(tables)
-        if folder == "mini" and suffix in DIGESTED:
+        if suffix in DIGESTED:
             digests += [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in texts.items()]
         else:
             files[f"{folder}.{suffix}"] = "".join(f"==> {name} <==\n{text}\n" for name, text in texts.items())
-    return files | ({f"{folder}.sha256": "".join(digests)} if digests else {})
+    return files | {f"{folder}.sha256": "".join(digests)}
 
 
 def _shown(table: Table, width: int) -> str:
@@ -55,6 +55,8 @@ def _shown(table: Table, width: int) -> str:
 
 def write() -> None:
     GOLDEN.mkdir(parents=True, exist_ok=True)
+    for stale in GOLDEN.iterdir():
+        stale.unlink()
     for name, text in golden_files().items():
         (GOLDEN / name).write_text(text, encoding="utf-8")
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from benchmarks.record import ENVIRONMENT, Passes, Record, Seconds, StepStatistics, write_record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.sources import identity
+from benchmarks.variants import is_own
 
 Score = Callable[[str, int, str], float]
 """score(method, seed, domain): what the record says."""
 
+OWN_METHOD = {"type": "Method", "trust_region": None, "penalty": 0.0, "ascent": None}
+"""What a record says of a method that has no row in the registry; of the others these records say nothing."""
 HAS_DISTANCE = ("TRPO", "R3F", "MESA", "TRAM-pre", "TRAM-x")
 HAS_ASCENT = ("SAM", "TRAM")
 
@@ -33,7 +36,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
         "benchmark": benchmark,
         "method": method,
         "seed": seed,
-        "method_fields": {},
+        "method_fields": OWN_METHOD if is_own(method) else {},
         "recipe": {**asdict(row.recipe), "betas": list(row.recipe.betas)},
         "metrics": metrics,
         "distance": distance if any(name in method for name in HAS_DISTANCE) else None,

@@ -30,6 +30,14 @@ def probe_record(benchmark: str, method: str, seed: int, probe: str, **changes: 
     surface = None
     if probe == "sharpness":
         metrics = {f"test/sharpness/{name}": flatness(method) + 0.1 * seed + 0.05 * len(name) for name in row.domains}
+    elif probe == "cka":
+        metrics = {
+            f"test/cka/{name}": 1 / (1 + 0.1 * flatness(method) + 0.01 * seed * len(name)) for name in row.domains
+        }
+    elif probe == "forgetting":
+        metrics = {"weights/distance/all": flatness(method) + 0.1 * seed}
+    elif probe == "spectrum":
+        metrics = {f"test/eigenvalue-1/{name}": flatness(method) + 0.1 * seed for name in (row.train_domain, "ZS Avg")}
     elif probe.startswith("surface"):
         axes = (LINE,) if probe == "surface-line" else (AXIS, AXIS)
         points: dict[str, tuple[float, ...]] = (

@@ -86,6 +86,22 @@ def test_one_seed_has_no_std(tmp_path: Path) -> None:
     assert isnan(method_of(result, "Adam").std["En"])
 
 
+def test_rounding_error_is_no_difference() -> None:
+    """The same accuracies on other domains: their averages are equal, but for the order of the sum."""
+    scores = {"noise": 30.1, "blur": 30.1, "affine": 30.1, "occlusion": 50.3}
+    others = dict(zip(scores, (30.1, 30.1, 50.3, 30.1), strict=True))
+
+    def score(method: str, seed: int, domain: str) -> float:
+        return (scores if method == "SGD" else others).get(domain, 50.0)
+
+    runs = [record("mini-vision-letters", method, 0, score) for method in ("SGD", "SAM")]
+    (result,) = aggregate(Results("mini", tuple(runs), ()))
+    means = [method_of(result, method).mean[ZERO_SHOT] for method in ("SGD", "SAM")]
+    assert means[0] != means[1], "the sums are exact: this tests nothing"
+    assert str(method_of(result, "SAM").zero_shot.verdict) == "equal (1 seed)"
+    assert method_of(result, "SAM").zero_shot.differences == {0: 0.0}
+
+
 def test_methods_that_the_paper_has_not_are_kept() -> None:
     runs = [record("mini-xnli", method, 0, lambda *_: 50.0) for method in ("Adam", "TRAM-x sigma 0.5")]
     (result,) = aggregate(Results("mini", tuple(runs), ()))

@@ -104,8 +104,38 @@ def test_bad_records_are_named_and_tables_still_written(suite: Path, tmp_path: P
     assert result.exit_code == 1
     assert result.stderr.startswith(f"left out: {bad}: not readable as JSON")
     assert sorted(contents(tmp_path / "out")) == sorted(WRITTEN)
-    assert "SAM,2,2," not in (tmp_path / "out" / "summary.md").read_text()
-    assert "| mini-m2d2 | SAM | 2 of 3 |" in (tmp_path / "out" / "summary.md").read_text()
+    summary, table = ((tmp_path / "out" / name).read_text() for name in ("summary.md", "mini-m2d2.md"))
+    assert "| mini-m2d2 | SAM | 2 of 3; 1 file left out |" in summary
+    assert "No part of mini-m2d2: SAM seed 2 left out: not readable as JSON (" in summary
+    assert "No part of it: SAM seed 2 left out: not readable as JSON (" in table
+    for line in table.splitlines():
+        assert ("2 of 3; 1 file left out" in line) == line.startswith("| SAM ")
+    paper = (tmp_path / "out" / "table_11_m2d2_wiki.md").read_text()
+    assert "| 3 of 5 |" in paper
+    assert "| 2 of 5; 1 file left out |" in paper
+    assert "Runs without a record: SAM seed 2 left out: not readable as JSON (" in paper
+
+
+def test_a_method_whose_files_are_all_left_out_was_not_not_run(suite: Path, tmp_path: Path) -> None:
+    for path in (suite / "mini-m2d2" / "SAM").iterdir():
+        path.write_text("[]")
+    own = suite / "mini-m2d2" / "my own" / "seed-9.json"
+    own.parent.mkdir()
+    own.write_text("[]")
+    assert run("tables", "--results", suite, "--output", tmp_path / "out").exit_code == 1
+    table, paper = ((tmp_path / "out" / name).read_text() for name in ("mini-m2d2.md", "table_11_m2d2_wiki.md"))
+    (adam,) = (line for line in table.splitlines() if line.startswith("| Adam |"))
+    assert adam.endswith("| 3 of 4 |"), "seed 9 was to be had too"
+    (not_run,) = (line for line in table.splitlines() if line.startswith("Not run: "))
+    assert "ASAM" in not_run
+    assert " SAM," not in not_run
+    assert "No part of it: SAM seed 0 left out: it holds a list and no record; SAM seed 1 left out" in table
+    assert "my own seed 9 left out" in table
+    (sam,) = (line for line in paper.splitlines() if line.startswith("| SAM |"))
+    *scores, seeds = sam.strip("| ").split(" | ")[1:]
+    assert all(cell.startswith("left out") for cell in scores)
+    assert seeds == "0 of 6; 3 files left out"
+    assert "| my own | left out |" in paper
 
 
 def test_only_bad_records(suite: Path, tmp_path: Path) -> None:
@@ -152,7 +182,7 @@ def test_tables_that_are_asked_for_are_shown_and_no_other(suite: Path, tmp_path:
     shown = run("tables", "--results", suite, "--output", tmp_path, "--show", "table_11_m2d2_wiki,table_03_vision")
     assert shown.exit_code == 0
     titles = [line for line in shown.stdout.splitlines() if line.startswith(("Table", "mini-", "Cost"))]
-    assert titles[0] == "Table 11 of the paper: mini-m2d2, docstrings of eleven packages"
+    assert titles[0] == "Table 11 of the paper: mini-m2d2 beside m2d2-wiki, docstrings of eleven packages"
     assert titles[1] == "Table 3 of the paper: images"
     assert len(titles) == 2
 
@@ -160,7 +190,8 @@ def test_tables_that_are_asked_for_are_shown_and_no_other(suite: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "markdown"], "no format 'markdown'; did you mean md?"),
+        (["--format", "markdown"], "no format 'markdown'; known are md, csv, tex, html."),
+        (["--format", "htm"], "no format 'htm'; did you mean html?"),
         (["--show", "table_11_wiki"], "no table 'table_11_wiki'; did you mean table_11_m2d2_wiki?"),
     ],
 )

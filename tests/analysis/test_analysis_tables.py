@@ -112,7 +112,15 @@ def test_time_is_that_of_the_baseline_of_the_same_benchmark(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0.0, "0.00"), (0.005, "+0.01"), (1.234, "+1.23"), (-0.0049, "-0.005"), (3e-6, "+3e-06"), (-21.6, "-21.60")],
+    [
+        (0.0, "0.00"),
+        (0.005, "+0.01"),
+        (1.234, "+1.23"),
+        (-0.0049, "-0.005"),
+        (3e-6, "+3e-06"),
+        (-21.6, "-21.60"),
+        (3e-15, "0.00"),
+    ],
 )
 def test_small_numbers_do_not_read_as_zero(number: float, text: str) -> None:
     assert two_decimals(number, "+") == text

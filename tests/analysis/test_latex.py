@@ -10,6 +10,8 @@ import pytest
 
 from analysis.aggregate import aggregate
 from analysis.cells import Cell, Column, Table, text_cell, text_column
+from analysis.claims import judge
+from analysis.claims.table import claims_table
 from analysis.records import load
 from analysis.render import MACROS, macros, write_tables
 from analysis.render.latex import escaped, latex
@@ -45,7 +47,7 @@ def compile_document(path: Path) -> str:
 
 def nasty_table() -> Table:
     """Every printable character of ASCII and Latin-1 and those that tables use, wherever a text can stand."""
-    signs = "".join(map(chr, [*range(32, 127), *range(160, 256)])) + "±×→↑↓−≤≥√∞Δδεηθλρσ–—’“”…½中"
+    signs = "".join(map(chr, [*range(32, 127), *range(160, 256)])) + "±×→↑↓−≤≥√∞Δδεηθλρσ–—’“”…½†中"
     words = " ".join(signs[start : start + 2] for start in range(0, len(signs), 2))
     rows = tuple(
         (text_cell(start), Cell(start, (1.5,), "best", significant=True, below=(start, "-0.5")))
@@ -54,6 +56,19 @@ def nasty_table() -> Table:
     return Table(
         "nasty_&%", words, words, (text_column("[a]"), Column("*", ("x",))), (rows,), (words,), headings=("[_^]",)
     )
+
+
+def test_claims_are_printed_without_their_reasons_and_can_be_read(tmp_path: Path) -> None:
+    """A table is made to fit the page: of its natural width, three fifths are legible."""
+    text = latex(claims_table(judge(load(ROOT / "results" / "mini"))))
+    assert r"Holm p & verdict \\" in text
+    assert r"replicated $\dagger$ \\" in text
+    (tmp_path / "claims.tex").write_text(
+        text.replace(r"\ifdim\wd0", r"\typeout{wide \the\wd0 of \the\linewidth}\ifdim\wd0")
+    )
+    widths = re.findall(r"wide ([\d.]+)ptof ([\d.]+)pt", compile_document(tmp_path / "claims.tex"))
+    assert len(widths) > 1
+    assert all(float(line) / float(table) > 0.6 for table, line in widths)
 
 
 @pytest.mark.parametrize("name", ["table_11_m2d2_wiki", "table_03_vision", "summary"])

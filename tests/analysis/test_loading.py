@@ -50,16 +50,94 @@ def test_a_bad_record_is_named_and_left_out(suite: Path, damage, complaint: str)
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[]", "it holds a list and no record"),
+        ("3", "it holds a number and no record"),
+        ("2.5", "it holds a number and no record"),
+        ('"seed"', "it holds a text and no record"),
+        ("null", "it holds null and no record"),
+        ("true", "it holds true or false and no record"),
+        ("{}", "it does not say its schema version"),
+        ('{"schema_version": "2"}', "it does not say its schema version"),
+        ("", "not readable as JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("[" * 100_000, "not readable as JSON ("),
+    ],
+)
+def test_json_that_is_no_record_is_named_in_one_line(suite: Path, content: str, complaint: str) -> None:
+    run = suite / "mini-m2d2" / "SAM" / "seed-1.json"
+    probe = suite / "mini-m2d2" / "SAM" / "seed-0" / "cka.json"
+    probe.parent.mkdir()
+    for path in (run, probe):
+        path.write_text(content)
+    lines = load(suite).left_out
+    assert [line.startswith(f"{path}: {complaint}") for path, line in zip((run, probe), lines, strict=True)] == [
+        True
+    ] * 2
+    assert [line.rpartition(". ")[2] for line in lines] == [
+        "Delete the file and run it again.",
+        "Delete the file and probe again.",
+    ]
+    assert not any("\n" in line for line in lines)
+
+
+def test_runs_whose_file_is_left_out_are_lost_with_the_reason(suite: Path) -> None:
+    folder = suite / "mini-m2d2" / "SAM"
+    (folder / "seed-1.json").write_text("[]")
+    (folder / "seed-7.json").write_text("{")
+    (folder / "seed-0").mkdir()
+    (folder / "seed-0" / "cka.json").write_text("{")
+    copy = suite / "backup" / "mini" / "mini-m2d2" / "SAM" / "seed-0.json"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(folder / "seed-0.json", copy)
+    results = load(suite)
+    assert len(results.left_out) == 4
+    assert results.lost == {
+        ("mini-m2d2", "SAM", 1): "left out: it holds a list and no record",
+        ("mini-m2d2", "SAM", 7): "left out: not readable as JSON (Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1))",
+    }
+    assert list(results.lost_probes) == [("mini-m2d2", "SAM", 0, "cka")]
+    assert results.lost_probes["mini-m2d2", "SAM", 0, "cka"].startswith("left out: not readable as JSON (")
+
+
+def test_a_stray_file_is_named(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(suite.parent)
+    Path("mini/seed-0.json").write_text("[]")
+    assert load(Path("mini")).left_out == (
+        "mini/seed-0.json: it holds a list and no record. Delete the file and run it again.",
+    )
+
+
 def test_an_unknown_benchmark_is_left_out(suite: Path) -> None:
     known = record("mini-xnli", "SAM", 0, lambda *_: 50.0)
     write_record(known.model_copy(update={"benchmark": "mini-gone"}), suite.parent)
     (line,) = load(suite).left_out
-    assert "unknown benchmark 'mini-gone'" in line
+    assert "unknown benchmark 'mini-gone'. Move or delete it, and run it again." in line
+
+
+def test_a_similar_benchmark_is_suggested(suite: Path) -> None:
+    known = record("mini-xnli", "SAM", 0, lambda *_: 50.0)
+    write_record(known.model_copy(update={"benchmark": "mini-xnly"}), suite.parent)
+    (line,) = load(suite).left_out
+    assert "unknown benchmark 'mini-xnly'; the nearest is 'mini-xnli'. Move" in line
 
 
 def test_missing_folder_names_a_neighbour(suite: Path) -> None:
     with pytest.raises(ResultsError, match=r"no folder .*/minni: did you mean .*/mini\?"):
         load(suite.parent / "minni")
+
+
+def test_a_missing_folder_names_no_neighbour_that_is_not_like_it(suite: Path) -> None:
+    with pytest.raises(ResultsError, match=r"no folder .*/somewhere: `make reproduce` makes results\.$"):
+        load(suite.parent / "somewhere")
+
+
+def test_a_file_is_not_called_a_missing_folder(suite: Path) -> None:
+    path = suite / "mini-m2d2" / "SAM" / "seed-1.json"
+    with pytest.raises(ResultsError, match=r"seed-1\.json is a file: name the folder of a suite's records\.$"):
+        load(path)
 
 
 def test_empty_folder_says_what_to_run(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """Table 6 from records of probes whose every number is known."""
 
 from math import isnan, sqrt
+from pathlib import Path
 
 import pytest
 
 from analysis.cells import Cell, Table
 from analysis.paper.material import material_of
 from analysis.paper.sharpness import flatness, table_06_sharpness_cka
-from analysis.records import Results
-from benchmarks.probes.record import ProbeRecord
+from analysis.records import Results, load
+from benchmarks.probes.record import ProbeRecord, write_probe_record
 from benchmarks.registry import BENCHMARKS
-from tests.analysis.synthetic import record
+from tests.analysis.synthetic import record, write_tree
 from tests.analysis.synthetic_probes import probe_record
 
 ROW = BENCHMARKS["mini-xnli"]
@@ -96,7 +97,26 @@ def test_beside_the_paper() -> None:
     assert cell(table, "SAM", "sharpness, ZS").mark is None  # all equal
     assert cell(table, "SAM", "Pearson").text == "1 of 3 seeds"
     assert cell(table, "SAM", "CKA, ZS").text == "not probed"
-    assert cell(table, "SAM", "seeds").values == (1,)
+    assert cell(table, "SAM", "seeds").values == (1, 0)
+    assert cell(table, "SAM", "seeds").text == "1"
+
+
+def test_probes_whose_file_is_left_out_are_not_counted_and_told(tmp_path: Path) -> None:
+    folder = write_tree(tmp_path, {"mini-xnli": ("Adam", "SAM")}, range(4), lambda *_: 50.0)
+    for method in ("Adam", "SAM"):
+        for seed in range(4):
+            for kind in ("sharpness", "cka"):
+                write_probe_record(probe_record("mini-xnli", method, seed, kind), tmp_path)
+    bad = folder / "mini-xnli" / "SAM" / "seed-2" / "sharpness.json"
+    bad.write_text("[]")
+    (table,) = table_06_sharpness_cka(material_of(load(folder)))
+    assert cell(table, "Adam", "seeds").text == "4"
+    assert (cell(table, "SAM", "seeds").text, cell(table, "SAM", "seeds").values) == (
+        "3 and 4; 1 file left out",
+        (3, 4),
+    )
+    assert cell(table, "SAM", "sharpness, train").mark is None
+    assert table.notes[-1] == "No part of it: SAM seed 2 sharpness left out: it holds a list and no record."
 
 
 @pytest.mark.parametrize(

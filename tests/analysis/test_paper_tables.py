@@ -130,7 +130,7 @@ def test_a_run_that_failed_says_where(tmp_path: Path) -> None:
     assert cell(found, "TRPO", "Soc").text == "timed out"
     assert cell(found, "R3F", "Soc").text == "not run"
     # SAM has a record: whatever was noted before does not count.
-    assert found.notes[-1] == "Runs without a record: FSAM seed 0 failed at step 40, TRPO seed 0 timed out."
+    assert found.notes[-1] == "Runs without a record: FSAM seed 0 failed at step 40; TRPO seed 0 timed out."
 
 
 def test_fewer_seeds_than_others_are_said_and_not_ranked() -> None:

@@ -1,7 +1,7 @@
 """The report's page in a real browser, headless: sorts, leads somewhere, fits a phone, prints, and asks no network."""
 
 import re
-import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from analysis.records import load
 from analysis.report import write_report
 from benchmarks.probes.record import write_probe_record
 from tests.analysis.conftest import hand_score
+from tests.analysis.report_pictures import CHROMIUM, FOLDER, PICTURES, Picture, take
 from tests.analysis.synthetic import write_tree
 from tests.analysis.synthetic_probes import probe_record
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
 )
@@ -185,14 +185,17 @@ def test_the_grid_says_what_is_missing(page: Page) -> None:
 
 def test_a_verdict_filters_the_claims(page: Page) -> None:
     rows = page.locator("#claims tbody tr:not(.section)")
-    button = page.locator("#claims button[data-verdict]").last
-    verdict, count = re.fullmatch(r"(.*) (\d+)", button.inner_text()).groups()
     everything = rows.count()
-    assert 0 < int(count) < everything
-    button.click()
-    shown = [row for row in rows.all() if row.is_visible()]
-    assert len(shown) == int(count)
-    assert {row.get_attribute("data-verdict-of") for row in shown} == {verdict}
+    told = {}
+    for button in page.locator("#claims button[data-verdict]").all():
+        verdict, count = re.fullmatch(r"(.*) (\d+)", button.inner_text()).groups()
+        told[verdict] = int(count)
+        button.click()
+        shown = [row for row in rows.all() if row.is_visible()]
+        assert len(shown) == int(count) < everything
+        assert {row.locator(".badge").inner_text() for row in shown} == {verdict}
+        assert page.locator("#claims button[aria-pressed=true]").count() == 1
+    assert sum(told.values()) == everything
     button.click()
     assert sum(row.is_visible() for row in rows.all()) == everything
 
@@ -251,9 +254,20 @@ def test_all_text_can_be_read(page: Page, scheme: Any) -> None:
     for text in texts:
         for element in page.locator(text).all()[:5]:
             assert element.evaluate(CONTRAST) >= READABLE, text
+    badge = page.locator(".badge").first
     for verdict in ("replicated", "contradicted", "undecided", "not enough runs", "not run", "does not follow"):
-        page.locator(".badge").first.evaluate("(badge, verdict) => badge.dataset.verdict = verdict", verdict)
-        assert page.locator(".badge").first.evaluate(CONTRAST) >= READABLE, verdict
+        for mark in ("", "†"):
+            badge.evaluate("(badge, [verdict, mark]) => Object.assign(badge.dataset, {verdict, mark})", [verdict, mark])
+            assert badge.evaluate(CONTRAST) >= READABLE, f"{verdict} {mark}"
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_the_pictures_of_the_docs_can_be_taken_again(browser: Browser, page_path: Path, picture: Picture) -> None:
+    png = take(picture, browser, page_path)
+    assert struct.unpack(">II", png[16:24]) == (picture.width, picture.height)
+    stored = (FOLDER / f"{picture.name}.png").read_bytes()
+    assert stored[:24] == png[:24]
+    assert f"figures/{picture.name}.png" in (FOLDER.parent / "report.md").read_text(encoding="utf-8")
 
 
 def test_what_is_left_out_is_said_as_text(page: Page) -> None:

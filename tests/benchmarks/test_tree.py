@@ -10,13 +10,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
-from benchmarks.contradiction import contradiction
+from benchmarks.contradiction import METHOD_FIELDS, contradiction
 from benchmarks.probes.record import probe_path, write_probe_record
 from benchmarks.record import ENVIRONMENT, Record, Run, read_record, write_record
 from benchmarks.row import Recipe
+from benchmarks.run import described
 from benchmarks.tree import read_tree
 from tests.analysis.synthetic import record
 from tests.analysis.synthetic_probes import probe_record
+from tram import Ascent, Euclidean, Method
 
 ROOT = Path(__file__).parents[2]
 BENCHMARK = "mini-vision-letters"
@@ -128,6 +130,52 @@ def test_validate_counts_and_ends_with_1(results: Path) -> None:
     assert found.exit_code == 1
     assert found.stdout == f"{results}: 0 valid records, 1 of probes, 2 not valid\n"
     assert "seed-0.json: its method has type = None, and SAM has Method. Move or delete it" in found.stderr
+
+
+OWN = described(Method(ascent=Ascent(Euclidean(), radius=0.01)))
+
+
+def test_a_method_of_ones_own_is_as_valid_as_its_record_tells_what_it_is(results: Path) -> None:
+    """In `validate` as in the tables, which read the same folder without the library."""
+    path = write_record(record(BENCHMARK, "my SAM", 0, score, method_fields=OWN), results / "own")
+    assert [found.method for found in read_tree(path.parents[3]).records] == ["my SAM"]
+    assert validate(path.parents[3]).stdout == f"{path.parents[3]}: 1 valid record, 0 not valid\n"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"method_fields": {"type": "Method", "ascent": None}}))
+    line = f"{path}: my SAM is no method here, and its method_fields have no trust_region, penalty. Move or delete it,"
+    assert [problem[: len(line)] for problem in read_tree(path.parents[3]).problems] == [line]
+    assert validate(path.parents[3]).stderr.startswith(line)
+
+
+def test_what_tells_a_method_are_the_fields_of_the_librarys() -> None:
+    assert tuple(field.name for field in fields(Method)) == METHOD_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("TRAM-x@decay=often", "TRAM-x@decay=often: decay is a number (as 0.1 or 1e-05), not 'often'. "),
+        ("TRAM-x@sigma=0.1", "TRAM-x@sigma=0.1: no setting 'sigma'; the nearest is "),
+    ],
+)
+def test_a_setting_that_nothing_has_is_an_error_everywhere(results: Path, name: str, complaint: str) -> None:
+    path = write_record(record(BENCHMARK, name, 0, score), results)
+    (problem,) = read_tree(results).problems
+    assert problem.startswith(f"{path}: {complaint}")
+    assert problem in validate(results).stderr
+
+
+def test_seeds_of_one_name_and_two_methods_have_no_mean(results: Path) -> None:
+    other = OWN | {"penalty": 0.1}
+    paths = [
+        write_record(record(BENCHMARK, "my SAM", seed, score, method_fields=own), results)
+        for seed, own in enumerate((OWN, OWN, other))
+    ]
+    tree = read_tree(results)
+    assert [found.method for found in tree.records] == ["SAM", "SAM"]
+    assert tree.problems == tuple(
+        f"{path}: by its method_fields another method than {than}. Move or delete one of them."
+        for path, than in zip(paths, (paths[2], paths[2], paths[0]), strict=True)
+    )
 
 
 def test_a_copy_is_named_and_counted_once(results: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.claims.judged import Evidence, Finding
 from analysis.claims.verdicts import own_verdict, printed_verdict
-from analysis.statistics import Interval
+from analysis.statistics import Interval, Significance
 
 FOUND = Finding("b", "one and other", (2.0, 1.0), 1.0)
 FOR, AGAINST, COVERS = Interval(1.0, 0.5, 5), Interval(-1.0, 0.5, 5), Interval(0.2, 0.5, 5)
@@ -37,6 +37,25 @@ FOR, AGAINST, COVERS = Interval(1.0, 0.5, 5), Interval(-1.0, 0.5, 5), Interval(0
 )
 def test_own(evidence: Evidence, target: float | None, verdict: str) -> None:
     assert own_verdict(evidence, target) == verdict
+
+
+PASSES, FAILS = (Significance(p, 1.0, 10, "K-S") for p in (0.009, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [
+        # The paper's test, where it names one beside Student's; for a correlation the test is its own.
+        (Evidence(FOUND, interval=FOR, p=0.04, papers=PASSES), "replicated"),
+        (Evidence(FOUND, interval=FOR, p=0.001, papers=FAILS), "undecided"),
+        (Evidence(FOUND, interval=FOR, p=0.009), "replicated"),
+        (Evidence(FOUND, interval=FOR, p=0.01), "undecided"),
+        # Against a claim of significance the direction is enough.
+        (Evidence(FOUND, interval=AGAINST, p=0.04, papers=FAILS), "contradicted"),
+    ],
+)
+def test_a_claim_of_significance_takes_more_than_its_direction(evidence: Evidence, verdict: str) -> None:
+    assert own_verdict(evidence, 1.0, level=0.01) == verdict
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,17 @@ def test_too_noisy_is_told_from_no_effect() -> None:
     assert "covers 0" in enough.why
 
 
+def test_equal_differences_of_few_seeds_decide_nothing() -> None:
+    few = verdict_on(world("mini-xnli", steady({"TRAM-x": 5.0}, wobble=0.0), seeds=range(5)), "xnli-significant")
+    assert few.verdict == "not enough runs"
+    assert few.evidence.interval is None
+    assert few.evidence.p is None
+    assert "All 5 differences are equal, which tells nothing of their spread." in few.why
+    assert verdict_on(
+        world("mini-xnli", steady({"TRAM-x": 5.0}, wobble=0.0), seeds=range(6)), "xnli-significant"
+    ).verdict == ("replicated")
+
+
 def test_one_seed_gives_a_sign_only() -> None:
     judged = verdict_on(world("mini-xnli", steady({"TRAM-x": 5.0}), seeds=(0,)), "xnli-significant")
     assert judged.verdict == "not enough runs"
@@ -148,10 +159,17 @@ def test_nothing_run_says_what_to_run() -> None:
     assert judged.why.startswith("Missing: TRAM-x, TRAM-x-MMD, TRAM-x-L2.")
 
 
-def test_a_suite_of_ones_own_is_run_by_the_single_run() -> None:
-    results = replace(world("mini-xnli", steady({}), ("Adam",)), suite="mine")
+def test_what_is_missing_because_files_are_left_out_is_said_so() -> None:
+    lost = {("mini-xnli", "TRAM-x", seed): "left out: it holds a list and no record" for seed in (0, 1)}
+    judged = verdict_on(replace(world("mini-xnli", steady({}), ("Adam",)), lost=lost), "xnli-divergence")
+    assert judged.why.startswith("Missing: TRAM-x (2 files left out), TRAM-x-MMD, TRAM-x-L2. To run: python")
+
+
+def test_a_suite_of_ones_own_is_run_by_single_runs() -> None:
+    results = replace(world("mini-xnli", steady({}), ("Adam",), seeds=(0, 2)), suite="mine")
     assert verdict_on(results, "xnli-divergence").command == (
-        "python -m benchmarks run mini-xnli TRAM-x --seed 0 --suite mine"
+        "for benchmark in mini-xnli; do for method in TRAM-x TRAM-x-MMD TRAM-x-L2; do for seed in 0 2; do "
+        "python -m benchmarks run $benchmark $method --seed $seed --suite mine; done; done; done"
     )
 
 
@@ -161,9 +179,8 @@ def test_sharpness_from_probes(gain: float, verdict: str) -> None:
     methods = ("Adam", "SAM", "ASAM", "FSAM", "TRPO", "R3F", "MESA", "TRAM-prev", "TRAM-pre", "TRAM-x", "TRAM-Fisher")
 
     def sharpness(method: str, seed: int, domain: str) -> float:
-        return (
-            3 + (gain if method == "TRAM-prev" else 0.0) + 0.1 * WOBBLE[(seed + len(method)) % 5] + 0.01 * len(domain)
-        )
+        wobble = 0.1 * WOBBLE[seed] * (1 + 0.1 * methods.index(method))
+        return 3 + (gain if method == "TRAM-prev" else 0.0) + wobble + 0.01 * len(domain)
 
     assert verdict_on(probed("mini-xnli", "sharpness", sharpness, methods), "sharpness-zero-shot").verdict == verdict
     # CKA is closeness: higher is better.
@@ -172,12 +189,30 @@ def test_sharpness_from_probes(gain: float, verdict: str) -> None:
 
 
 def test_probes_of_some_methods_name_the_rest() -> None:
-    judged = verdict_on(probed("mini-xnli", "sharpness", lambda *_: 3.0, ("Adam", "TRAM-prev")), "sharpness-zero-shot")
+    both = probed("mini-xnli", "sharpness", lambda *_: 3.0, ("Adam", "TRAM-prev"))
+    judged = verdict_on(both, "sharpness-zero-shot")
     assert judged.verdict == "not run"
     assert "ASAM" in judged.evidence.gaps
-    assert judged.command is not None
-    assert judged.command.startswith("python -m benchmarks probe mini --benchmarks mini-xnli --methods SAM,ASAM,FSAM,")
-    assert judged.command.endswith(" --probes sharpness")
+    rest = "SAM,ASAM,FSAM,TRPO,R3F,MESA,TRAM-pre,TRAM-x,TRAM-Fisher"
+    probe = f"python -m benchmarks probe mini --benchmarks mini-xnli --methods {rest} --probes sharpness"
+    run = f"python -m benchmarks suite mini --full --benchmarks mini-xnli --methods {rest}"
+    assert judged.command == f"{run} && {probe}"
+    # What was run and not probed is probed only.
+    all_run = replace(both, records=world("mini-xnli", lambda *_: 50.0).records)
+    assert verdict_on(all_run, "sharpness-zero-shot").command == probe
+
+
+def test_more_seeds_of_a_probed_quantity_are_run_and_then_probed() -> None:
+    methods = ("Adam", "SAM", "ASAM", "FSAM", "TRPO", "R3F", "MESA", "TRAM-prev", "TRAM-pre", "TRAM-x", "TRAM-Fisher")
+    noisy = probed("mini-xnli", "sharpness", lambda method, seed, _: 3 + WOBBLE[(seed * len(method)) % 8], methods)
+    judged = verdict_on(noisy, "sharpness-zero-shot")
+    assert judged.verdict == "not enough runs"
+    assert judged.needed is not None
+    run, probe = (judged.command or "").split(" && ")
+    assert run == f"python -m benchmarks suite mini --full --benchmarks mini-xnli --seeds 0:{judged.needed}"
+    assert probe == (
+        f"python -m benchmarks probe mini --benchmarks mini-xnli --methods {','.join(methods)} --probes sharpness"
+    )
 
 
 def test_a_probe_without_a_language_has_no_average() -> None:

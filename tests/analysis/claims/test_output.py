@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -29,8 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @cache
 def judged_on(name: str) -> tuple[Judged, ...]:
-    """The stored results, without probes of them: records of those may come and go."""
-    return judge(replace(load(ROOT / "results" / name), probes=()))
+    return judge(load(ROOT / "results" / name))
 
 
 def shown(judged: tuple[Judged, ...], width: int) -> str:
@@ -86,17 +84,17 @@ def test_benchmarks_of_which_the_same_is_to_be_said_share_a_line() -> None:
 
 
 def test_json_holds_everything_and_no_infinity() -> None:
-    judged = judge(world("mini-xnli", lambda method, seed, _: 50.0 + (method == "TRAM-x"), seeds=(0, 1)))
+    judged = judge(world("mini-xnli", lambda method, seed, _: 50.0 + (method == "TRAM-x"), seeds=range(6)))
     content = json.loads(as_json(judged), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert len(content) == len(judged)
     by_id = {one["claim"]["id"]: one for one in content}
     significant = by_id["xnli-significant"]
     assert significant["claim"]["kind"] == "Ahead"
     assert significant["claim"]["question"]["level"] == 0.01
-    assert significant["evidence"]["differences"] == [1.0, 1.0]
+    assert significant["evidence"]["differences"] == [1.0] * 6
     # Equal differences: t is infinite.
     assert significant["evidence"]["test"]["statistic"] is None
-    assert significant["evidence"]["beside"]["signed_rank"]["p"] == 0.5
+    assert significant["evidence"]["beside"]["signed_rank"]["p"] == 2 / 2**6
     assert significant["verdict"] == "replicated"
 
 
@@ -108,13 +106,47 @@ def test_a_correlation_is_shown_in_its_own_sign() -> None:
     assert "Phil with Math: -0.76. 95% Fisher interval [-0.93, -0.28]" in one.why
 
 
-def test_luck_is_told() -> None:
+def test_what_does_not_survive_correction_is_marked_wherever_a_verdict_is_shown() -> None:
     judged = judged_on("mini")
     lucky = [one for one in judged if one.verdict in ("replicated", "contradicted") and (one.corrected or 0) >= 0.05]
-    assert lucky
-    assert all("which luck may explain" in one.why for one in lucky)
-    assert sum("which luck may explain" in one.why for one in judged) == len(lucky)
-    assert f"{len(lucky)} of those decided by a test do not survive Holm's correction." in claims_table(judged).notes[0]
+    assert {one.verdict for one in lucky} == {"replicated", "contradicted"}
+    assert [one for one in judged if "which luck may explain" in one.why] == lucky
+    assert [one for one in judged if one.mark] == lucky
+    table = claims_table(judged)
+    assert f"{len(lucky)} of those decided by a test do not survive Holm's correction (†)." in table.notes[0]
+    assert table.caption.count("†") == 1
+    (place,) = (number for number, column in enumerate(table.columns) if column.name == "verdict")
+    for row, one in zip(table.rows, judged, strict=True):
+        assert row[place].text == (f"{one.verdict} †" if one in lucky else one.verdict)
+        decided = one.verdict in ("replicated", "contradicted") and one.evidence.p is not None
+        assert row[place].values == (one.verdict, ("no" if one in lucky else "yes") if decided else None)
+    text = shown(judged, 80)
+    assert text.count(" †  ") == len(lucky)
+    assert [one["may_be_luck"] for one in json.loads(as_json(judged))] == [one in lucky for one in judged]
+
+
+def test_an_order_that_the_printed_spreads_leave_to_luck_is_marked() -> None:
+    """Table 3: Welch's p of each deciding pair, times the choices, corrected over the nine of its claims."""
+    judged = [one for one in judged_on("published") if one.family == "vision" and one.evidence.p is not None]
+    assert len(judged) == 9
+    marked = {(one.claim.id, one.benchmark) for one in judged if one.mark}
+    ps = {(one.claim.id, one.benchmark): one.evidence.p or 0.0 for one in judged}
+    # By Holm's rule, those from the first on that fails: p(k) (9 - k + 1) >= 0.05.
+    order = sorted(ps, key=ps.__getitem__)
+    first = next(k for k, which in enumerate(order) if ps[which] * (9 - k) >= 0.05)
+    assert marked == set(order[first:])
+    assert len(marked) == 4
+
+
+def test_one_line_makes_all_that_is_missing(tmp_path: Path) -> None:
+    """Three claims on sharpness and CKA lack probes of overlapping methods: none is named twice."""
+    judged = judge(world("mini-xnli", lambda *_: 50.0))
+    *table, line = claims_table(judged).notes
+    methods = "Adam,SAM,ASAM,FSAM,TRPO,R3F,MESA,TRAM-prev,TRAM-pre,TRAM-x,TRAM-Fisher"
+    command = f"python -m benchmarks probe mini --benchmarks mini-xnli --methods {methods} --probes sharpness,cka"
+    assert line == f"To run what is missing: {command}"
+    assert not any("To run" in note for note in table)
+    assert shown(judged, 80).endswith(f"\nTo run what is missing:\n    {command}\n")
 
 
 # The command

@@ -1,11 +1,16 @@
 """Reading a figure's artists: the panels by their titles, the points by their marks."""
 
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 
-from analysis.figures.style import METHOD_STYLES
+from analysis.figures.style import METHOD_STYLES, MethodStyle
+
+Bar = tuple[tuple[float, float], tuple[float, float]]
 
 
 def panel(figure: Figure, title: str) -> Axes:
@@ -18,25 +23,29 @@ def panel(figure: Figure, title: str) -> Axes:
 
 
 def points(axes: Axes) -> dict[str, tuple[float, float]]:
-    """Method to the place of its mark."""
-    names = {(style.marker, style.color, style.face): name for name, style in METHOD_STYLES.items() if name != "SGD"}
+    """Method to the place of its mark, told by shape, colour and filling."""
+    names = {_look(style): name for name, style in METHOD_STYLES.items() if name != "SGD"}
+    alone = {(style.marker, style.color, style.face): name for name, style in METHOD_STYLES.items() if name != "SGD"}
     found = {}
     for line in axes.lines:
         look = (line.get_marker(), line.get_color(), line.get_markerfacecolor())
-        if look in names and len(line.get_xdata()) == 1:
-            found[names[look]] = (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        if look in alone and len(line.get_xdata()) == 1:
+            found[alone[look]] = (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+    for marks in axes.collections:
+        if isinstance(marks, PathCollection):
+            looks = zip(marks.get_paths(), marks.get_edgecolors(), marks.get_facecolors(), strict=True)
+            for (shape, edge, face), (x, y) in zip(looks, marks.get_offsets(), strict=True):
+                found[names[_shape(shape), to_hex(edge), to_hex(face)]] = (float(x), float(y))
     return found
 
 
-def bars(axes: Axes) -> dict[tuple[float, float], list[tuple[tuple[float, float], tuple[float, float]]]]:
-    """Place of each mark with error bars to the two ends of each bar."""
-    found = {}
-    for container in axes.containers:
-        assert isinstance(container, ErrorbarContainer)
-        line, _, collections = container.lines
-        ends = [tuple(map(tuple, collection.get_segments()[0])) for collection in collections]
-        if line is not None:
-            found[float(line.get_xdata()[0]), float(line.get_ydata()[0])] = ends
+def bars(axes: Axes) -> dict[str, list[Bar]]:
+    """Colour of each bar, through whatever point, to the two ends of the bars that have it."""
+    found: dict[str, list[Bar]] = {}
+    for lines in axes.collections:
+        if isinstance(lines, LineCollection) and lines.get_zorder() == 2:
+            for ends, color in zip(lines.get_segments(), lines.get_colors(), strict=True):
+                found.setdefault(to_hex(color), []).append(tuple((float(x), float(y)) for x, y in ends))
     return found
 
 
@@ -48,3 +57,13 @@ def line_in(axes: Axes, color: str, style: str = "-") -> Line2D:
         if line.get_color() == color and line.get_linestyle() == style and len(line.get_xdata()) > 1
     ]
     return line
+
+
+def _look(style: MethodStyle) -> tuple[object, str, str]:
+    marker = MarkerStyle(style.marker)
+    shape = marker.get_path().transformed(marker.get_transform())
+    return _shape(shape), to_hex(style.color), to_hex(style.face)
+
+
+def _shape(path: Path) -> object:
+    return tuple(map(tuple, path.vertices.tolist()))

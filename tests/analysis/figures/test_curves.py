@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 
-from analysis.figures import NothingToDrawError
+from analysis.figures import NothingToDrawError, curves
 from analysis.figures.curves import POINTS, band, read_curve, read_curves, smoothed
 from analysis.figures.style import INK, METHOD_STYLES, PALE
 from analysis.figures.training import draw_convergence, draw_distance
@@ -42,8 +44,9 @@ def test_a_short_curve_is_read_whole(tmp_path: Path) -> None:
 
 def test_of_a_long_curve_evenly_spaced_steps_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    loads = json.loads
-    monkeypatch.setattr(json, "loads", lambda text: parsed.append(text) or loads(text))
+    monkeypatch.setattr(
+        curves, "_STEPS", SimpleNamespace(validate_json=lambda text: parsed.append(text) or json.loads(text))
+    )
     curve = read_curve(write(tmp_path, 50_000), tmp_path)
     assert curve is not None
     assert (curve["step"][0], curve["step"][-1], len(curve["step"])) == (1, 50_000, POINTS)
@@ -54,9 +57,11 @@ def test_of_a_long_curve_evenly_spaced_steps_are_parsed(tmp_path: Path, monkeypa
 def test_what_is_not_a_curve_is_named(tmp_path: Path) -> None:
     run = write(tmp_path, 3)
     path = run.run.path(tmp_path).with_name("seed-0.metrics.jsonl")
-    path.write_text(path.read_text() + '{"step": 4, "lo')
-    with pytest.raises(NothingToDrawError, match=r"seed-0\.metrics\.jsonl is not a curve .* run it again"):
-        read_curve(run, tmp_path)
+    whole = path.read_text()
+    for broken in ('{"step": 4, "lo', '{"step": 4, "loss": "low"}', "[4, 1.0]"):
+        path.write_text(whole + broken)
+        with pytest.raises(NothingToDrawError, match=r"seed-0\.metrics\.jsonl is not a curve .* run it again"):
+            read_curve(run, tmp_path)
     path.unlink()
     assert read_curve(run, tmp_path) is None
     assert read_curves([run], tmp_path) == {}
@@ -88,7 +93,7 @@ def test_distances_are_the_stored_ones() -> None:
     drawn = line_in(panel(figure, "TRAM-x"), METHOD_STYLES["TRAM-x"].color)
     assert drawn.get_xdata().tolist() == list(range(1, 101))
     assert drawn.get_ydata() == pytest.approx(np.median(distance, axis=0))
-    (area,) = panel(figure, "TRAM-x").collections
+    (area,) = (each for each in panel(figure, "TRAM-x").collections if isinstance(each, PolyCollection))
     corners = area.get_paths()[0].vertices[:, 1]
     assert (corners.min(), corners.max()) == pytest.approx((distance.min(), distance.max()))
     # The radius of TRAM is d: it has no line of its own. That of a combination has.

@@ -10,6 +10,7 @@ from analysis.figures import NothingToDrawError, gather
 from analysis.figures.cost import costs_of, draw_cost
 from analysis.figures.differences import Gain, gains_of, reach
 from analysis.figures.scores import draw_scores
+from analysis.figures.style import METHOD_STYLES
 from analysis.records import load
 from analysis.sheets import published_sheets
 from benchmarks.registry import PASSES
@@ -61,8 +62,9 @@ def test_the_dots_are_the_gains(suite: Path) -> None:
     assert points(axes) == {
         name: (pytest.approx(x), y) for name, x, y in (("SAM", -1.1, 1), ("R3F", 0, 2), ("TRAM-x", 1.1, 3))
     }
-    interval = next(line for line in axes.lines if list(line.get_ydata()) == [1, 1])
-    assert interval.get_xdata() == pytest.approx([-1.1 - HALF_WIDTH, -1.1 + HALF_WIDTH], abs=1e-6)
+    (((left, line), (right, same)),) = bars(axes)[METHOD_STYLES["SAM"].color.lower()]
+    assert (left, right) == pytest.approx((-1.1 - HALF_WIDTH, -1.1 + HALF_WIDTH), abs=1e-6)
+    assert line == same == 1
     # 50 + seed + the length of "science", over seeds 0, 1, 2.
     assert [text.get_text() for text in axes.texts] == ["58.0"]
     assert len(figure.get_axes()) == 12
@@ -70,12 +72,10 @@ def test_the_dots_are_the_gains(suite: Path) -> None:
 
 def test_the_papers_languages_stand_below_ours() -> None:
     figure = draw_scores(material("mini").of("mini-xnli"))
-    drawn = dict(bars(panel(figure, "Sw")))
     # Table 12, Swahili: 64.6 for Adam; SAM 65.2 on the first line, TRAM-x 66.0 on the twelfth.
     assert {(0.6, 1.35), (1.4, 12.35)} <= {
         (round(x, 2), round(y, 2)) for x, y in zip(*_papers(panel(figure, "Sw")), strict=True)
     }
-    assert drawn
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["mean, 95% interval", "the paper"]
 
@@ -124,9 +124,23 @@ def test_gains_stand_over_costs(suite: Path) -> None:
     figure = draw_cost(gather(load(suite), suite).of("mini-vision-letters"))
     passes, time, _ = figure.get_axes()
     assert points(time)["SAM"] == pytest.approx((21 / 11, 1.1))
-    # R3F has the passes of SGD in this suite, and stands beside it: 2 apart make 0.07 of the span.
-    assert points(passes)["SAM"][0] + points(passes)["TRAM-x"][0] == pytest.approx(8)
     assert points(passes)["TRAM-x"][1] == pytest.approx(-1.05)
+    across, upright = bars(time)[METHOD_STYLES["SAM"].color.lower()]
+    assert [x for x, _ in across] == pytest.approx([22 / 12, 2])
+    assert [y for _, y in upright] == pytest.approx([1.1 - HALF_WIDTH, 1.1 + HALF_WIDTH], abs=1e-6)
+
+
+def test_equal_passes_share_a_column_and_equal_ratios_a_place(suite: Path) -> None:
+    passes, time, memory = draw_cost(gather(load(suite), suite).of("mini-vision-letters")).get_axes()
+    # In this suite SGD and R3F take 2 passes, SAM and TRAM-x 4: two methods halve a column that is 1 wide.
+    places = {name: x for name, (x, _) in points(passes).items()}
+    assert places == {"Adam": 1.75, "R3F": 2.25, "SAM": 3.75, "TRAM-x": 4.25}
+    assert passes.get_xlim() == (1.5, 4.5)
+    assert [label.get_text() for label in passes.get_xticklabels()] == ["2", "3", "4"]
+    shaded = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in passes.patches]
+    assert shaded == [(1.5, 2.5), (3.5, 4.5)]
+    assert {x for x, _ in points(memory).values()} == {1.0}
+    assert points(time)["R3F"][0] == 1.0
 
 
 def test_the_papers_cost_is_its_passes() -> None:
@@ -135,7 +149,9 @@ def test_the_papers_cost_is_its_passes() -> None:
     drawn = points(axes)
     assert drawn["Adam"] == (2, 0)
     assert drawn["ASAM+R3F"] == pytest.approx((sum(PASSES["ASAM+R3F"]), 0.9))
-    assert abs(drawn["TRAM-x"][0] - sum(PASSES["TRAM-x"])) < 0.5
+    assert {name: round(x) for name, (x, _) in drawn.items()} == {
+        name: sum(PASSES[name]) for name in drawn if name != "Adam"
+    } | {"Adam": 2}
     assert drawn["TRAM-x"][1] == pytest.approx(2.3)
 
 

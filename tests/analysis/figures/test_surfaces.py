@@ -203,8 +203,10 @@ def test_sharpness_inside_against_outside_beside_table_6(probed: Material) -> No
     middle = flatness("ASAM") + 0.2
     place = points(panel(figure, "mini-m2d2"))["ASAM"]
     assert place == pytest.approx((middle + 0.05 * len("math"), middle + 0.05 * sum(names) / len(names)))
-    across, _ = bars(panel(figure, "mini-m2d2"))[place]
-    assert place[0] - across[0][0] == pytest.approx(2.776445 * 0.158114 / 5**0.5, abs=1e-5)
+    across, upright = bars(panel(figure, "mini-m2d2"))[METHOD_STYLES["ASAM"].color.lower()]
+    half_width = 2.776445 * 0.158114 / 5**0.5
+    assert [x for x, _ in across] == pytest.approx([place[0] - half_width, place[0] + half_width], abs=1e-5)
+    assert [y for _, y in upright] == pytest.approx([place[1] - half_width, place[1] + half_width], abs=1e-5)
     assert points(panel(figure, "the paper"))["TRAM-prev"] == (0.50, 1.19)
     assert points(panel(figure, "the paper"))["TRPO"] == (6.17, 2.36)
 
@@ -221,3 +223,18 @@ def test_sharpness_elsewhere_is_of_the_domains_that_all_have(probed: Material) -
 def test_the_published_numbers_alone_make_one_panel() -> None:
     (axes,) = draw_sharpness(of_results("published")).get_axes()
     assert len(points(axes)) == 11
+
+
+def test_where_all_seeds_have_one_loss_the_band_has_no_width(tmp_path: Path) -> None:
+    """Its interval is not known, and not endless: all of them began at one model."""
+    records = [probe_record("mini-m2d2", "ASAM", seed, "surface-line") for seed in (0, 1)]
+    at = LINE.index(0.0)
+    shared = []
+    for record in records:
+        assert record.surface is not None
+        losses = {name: (*found[:at], 2.5, *found[at + 1 :]) for name, found in record.surface.losses.items()}
+        shared.append(record.model_copy(update={"surface": record.surface.model_copy(update={"losses": losses})}))
+    (band, *_) = panel(draw_interpolation(material(tmp_path, tuple(shared))), "math").collections
+    corners = band.get_paths()[0].vertices
+    assert set(corners[np.isclose(corners[:, 0], 0.0), 1]) == {2.5}
+    assert np.isfinite(corners).all()

@@ -18,7 +18,9 @@ from analysis.statistics.interval import Bounds
         ([1.0, 2.0, 3.0, 4.0, 5.0], 3.0, 2.776445 * sqrt(2.5 / 5)),
         # t(0.975, 1) = 12.706205; s^2 = 2.
         ([0.0, 2.0], 1.0, 12.706205),
-        ([0.25, 0.25, 0.25], 0.25, 0.0),
+        ([0.0, 0.0, 0.0], 0.0, 0.0),
+        ([0.25] * 5, 0.25, inf),
+        ([0.25] * 6, 0.25, 0.0),
         ([7.0], 7.0, inf),
     ],
 )
@@ -39,9 +41,26 @@ def test_other_confidence() -> None:
 
 def test_equal_values_have_no_width_whatever_rounding_does() -> None:
     # The mean of three times 0.1 is not 0.1 in floating point, so that a naive standard deviation is not 0.
-    assert np.std([0.1] * 3, ddof=1) > 0
-    assert t_interval([0.1] * 3).half_width == 0.0
-    assert paired_t([0.1] * 3).p == 0.0
+    assert np.std([0.1] * 6, ddof=1) > 0
+    assert t_interval([0.1] * 6).half_width == 0.0
+    assert paired_t([0.1] * 6).p == 0.0
+    # Nor does what is left of differences of floats that are equal but for that.
+    few = [70.4 - 70.0, 60.4 - 60.0, 6.4 - 6.0]
+    assert len(set(few)) > 1
+    assert t_interval(few).half_width == inf
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+def test_a_grid_of_accuracies_makes_no_difference(n: int) -> None:
+    """Two methods that are the same, on 500 images. Of two seeds, both differences are equal one time in sixteen."""
+    rng = np.random.default_rng(0)
+    step = 100 / 500
+    scores = np.round(rng.normal(90, 0.5, size=(4000, 2, n)) / step) * step
+    differences = scores[:, 0] - scores[:, 1]
+    wrong = np.mean([side_of_zero(t_interval(row.tolist())) != 0 for row in differences])
+    assert wrong < 0.065
+    equal = (np.ptp(differences, axis=1) < 1e-9) & (abs(differences[:, 0]) > 1e-9)
+    assert bool(np.mean(equal) > 0.05) is (n == 2), "without the rule, these would count as differences"
 
 
 @pytest.mark.parametrize("function", [t_interval, paired_t])
@@ -80,6 +99,6 @@ def test_paired_t_agrees_with_scipy_and_with_the_interval(seed: int) -> None:
     assert (found.p < 0.05) is not t_interval(values).includes_zero
 
 
-@pytest.mark.parametrize(("values", "p"), [([3.0], 1.0), ([0.0, 0.0], 1.0), ([-2.0, -2.0, -2.0], 0.0)])
+@pytest.mark.parametrize(("values", "p"), [([3.0], 1.0), ([0.0, 0.0], 1.0), ([-2.0] * 5, 1.0), ([-2.0] * 6, 0.0)])
 def test_paired_t_of_degenerate_differences(values: list[float], p: float) -> None:
     assert paired_t(values).p == p

@@ -58,7 +58,8 @@ def test_in_units_of_the_spread() -> None:
     # s = sqrt(2.5)
     assert minimum_detectable_effect([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(standardised_effect(5) * sqrt(2.5))
     assert minimum_detectable_effect([0.5]) == inf
-    assert minimum_detectable_effect([0.1] * 3) == 0.0
+    assert minimum_detectable_effect([0.1] * 3) == inf
+    assert minimum_detectable_effect([0.1] * 6) == minimum_detectable_effect([0.0] * 3) == 0.0
     with pytest.raises(ValueError, match="NaN"):
         minimum_detectable_effect([1.0, nan])
 
@@ -82,7 +83,8 @@ def test_seeds_needed_is_the_first_number_that_is_enough() -> None:
     needed = seeds_needed(differences, 1.0)
     assert needed is not None
     assert standardised_effect(needed) * sqrt(2.5) <= 1.0 < standardised_effect(needed - 1) * sqrt(2.5)
-    assert seeds_needed([0.3, 0.3], 0.1) == 2
+    assert seeds_needed([0.0, 0.0], 0.1) == 2
+    assert seeds_needed([0.3, 0.3], 0.1) is None
     assert seeds_needed(differences, 0.01) is None
     for refused in (0.0, -1.0, nan):
         with pytest.raises(ValueError, match="positive"):
