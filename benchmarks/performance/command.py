@@ -1,0 +1,58 @@
+"""`python -m benchmarks performance`: measure what is missing, and write after every part."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from benchmarks.environment import environment
+from benchmarks.errors import RunError
+from benchmarks.performance.machine import machine_name
+from benchmarks.performance.parts import ToMeasure, parts_of
+from benchmarks.performance.plan import PLANS
+from benchmarks.performance.record import Performance, read_performance, write_performance
+from benchmarks.pool import Job
+from benchmarks.progress import board
+
+STAGE = "performance"
+
+
+def measure(sizes: str, output: Path, only: Sequence[str], again: bool) -> Path:
+    """The path of the record, complete. `only` names parts, by any piece of their names; `again` measures anew what is
+    there. Raises RunError where a plan needs a GPU and there is none, or where no part has such a name."""
+    plan = PLANS[sizes]
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise RunError(f"--sizes {sizes} takes a GPU, and torch finds none here. --sizes cpu measures this machine.")
+    torch.set_num_threads(1)
+    device = torch.device(plan.device)
+    planned = parts_of(plan)
+    chosen = [part for part in planned if not only or any(piece.lower() in part.name.lower() for piece in only)]
+    if not chosen:
+        raise RunError(f"no part has {' or '.join(only)} in its name; there are: {'; '.join(p.name for p in planned)}")
+    record = _found_or_new(output, device)
+    todo = [part for part in chosen if again or part.name not in record.parts]
+    return _measured(record, todo, [part.name for part in planned], output)
+
+
+def _found_or_new(output: Path, device: torch.device) -> Performance:
+    name = machine_name(device)
+    path = output / f"{name}.json"
+    if path.exists():
+        return read_performance(path)
+    clock = "wall clock, work of the GPU included" if device.type == "cuda" else "time of the processor, one thread"
+    return Performance(machine=name, clock=clock, environment=environment(device), parts={})
+
+
+def _measured(record: Performance, todo: Sequence[ToMeasure], order: Sequence[str], output: Path) -> Path:
+    jobs = {part.name: Job(part.name, "", (), stage=STAGE, kind=STAGE, cost=part.cost) for part in todo}
+    with board(list(jobs.values()), workers=1, console=Console(stderr=True)) as shown:
+        for part in todo:
+            job, started = jobs[part.name], time.monotonic()
+            shown.started(job)
+            record = record.with_part(part.name, part.make(partial(shown.progressed, job)), order)
+            write_performance(record, output)
+            shown.succeeded(job, time.monotonic() - started)
+    return output / f"{record.machine}.json"
