@@ -122,5 +122,5 @@ $(READY): requirements.lock
 	echo "Install one (on Debian and Ubuntu: python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(PY) .ci/uv_as_pip.py pip sync --python $(PY) --require-hashes requirements.lock
+	@$(PY) .ci/uv_as_pip.py pip sync --compile-bytecode --python $(PY) --require-hashes requirements.lock
 	@touch $@
