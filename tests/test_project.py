@@ -241,7 +241,9 @@ def test_an_interrupted_set_up_is_made_anew_and_a_whole_one_is_kept(clone: Path)
     assert set_ups() == (0, 3)
     installed = [line for line in log.read_text().splitlines() if "pip install" in line or "pip sync" in line]
     assert re.search(r" uv==\d+\.\d+\.\d+$", installed[-2])
-    assert installed[-1].endswith("pip sync --python .venv/bin/python --require-hashes requirements.lock")
+    assert installed[-1].endswith(
+        "pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock"
+    )
 
 
 @pytest.mark.parametrize(
