@@ -411,6 +411,26 @@ def test_lightning_divides_the_rest_of_an_epoch_as_it_does_by_itself(method: str
     assert_close(problem, trained(expected, method, steps, forward=forward, momentum=0.9))
 
 
+def test_a_lightning_training_begins_its_accumulation_anew(tmp_path: Path) -> None:
+    """One that ended after two of four micro-batches leaves nothing to the next, which has other batches."""
+    page = lightning_page()["Automatic"]
+
+    class Stopped(page):  # type: ignore[misc, valid-type]
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            self.trainer.should_stop = self.trainer.should_stop or (batch_idx == 1 and self.stops)
+            return super().training_step(batch, batch_idx)
+
+    problem, fresh = classification(batches=8), classification(batches=8)
+    module = Stopped(problem.model, "TRAM-prev")
+    for module.stops in (True, False):
+        fit(module, problem.batches[:: 1 if module.stops else -1], tmp_path, accumulate_grad_batches=4)
+        if module.stops:
+            assert (module.tram.steps, module.tram.micro_batches_seen) == (0, 2)
+            module.zero_grad()
+    fit(page(fresh.model, "TRAM-prev"), fresh.batches[::-1], tmp_path, accumulate_grad_batches=4)
+    assert same_bits(weights(problem.model), weights(fresh.model))
+
+
 def test_the_loop_for_lightning_is_short() -> None:
     (module,) = ast.parse(snippets("lightning")[1]).body
     assert isinstance(module, ast.ClassDef)

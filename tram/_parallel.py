@@ -186,6 +186,31 @@ def refuse_inside_replica(model: nn.Module, sync: Sync, whole_step: bool) -> Non
         )
 
 
+@contextmanager
+def refuse_unknown_replica(model: nn.Module, processes: Processes) -> Iterator[None]:
+    """Within it, raise ValueError if DistributedDataParallel calls `model`, which was given without its wrapper.
+
+    Each process would ascend by a radius of its own, from a d that nobody averages.
+    """
+    if processes != Processes() or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        yield
+        return
+
+    def look(*_: Any) -> None:
+        replica = DistributedDataParallel._active_ddp_module
+        if replica is not None and model in set(replica.modules()):
+            raise ValueError(
+                f"DistributedDataParallel calls this {type(model).__name__}, and TRAM was given it without the "
+                "wrapper, so that d would not be averaged: give TRAM the wrapped model, as in TRAM(ddp_model, method)"
+            )
+
+    handle = model.register_forward_pre_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _shards(model: nn.Module, sharded: tuple[Any, ...], sync: Sync) -> Processes:
     from torch.distributed.tensor import DTensor
 

@@ -34,7 +34,7 @@ from tram._modes import (
     set_random_state,
 )
 from tram._noise import InputNoise, find_input_module
-from tram._parallel import Processes, Sync, find_processes, refuse_inside_replica
+from tram._parallel import Processes, Sync, find_processes, refuse_inside_replica, refuse_unknown_replica
 from tram._weights import (
     alike,
     copies,
@@ -113,6 +113,11 @@ class TRAM:
         seed: int = 0,
     ) -> None:
         one_of("TRAM", "sync", sync, Sync)
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"TRAM takes the model, as in TRAM(model, {method!r}), not {type(model).__name__}: "
+                "model.parameters() is for the optimizer"
+            )
         self.model = model
         self.method = _resolve(method)
         self.sync = sync
@@ -147,6 +152,7 @@ class TRAM:
         self._backup: list[Tensor] = []
         self._perturbed = False
         self._graph_is_known = False
+        self._wrapping_is_known = False
         self._batch = _Batch()
 
     def __repr__(self) -> str:
@@ -194,6 +200,10 @@ class TRAM:
         Of several processes each gives its own part of the batch, in as many micro-batches as the others, and gets the
         loss of its own part. Replicas exchange gradients once a pass, shards once a micro-batch.
         """
+        if not callable(forward):
+            raise TypeError(
+                f"backward(forward, *micro_batches): the function comes first, not {type(forward).__name__}"
+            )
         if not micro_batches:
             raise ValueError("backward(forward, *micro_batches) needs at least one batch")
         refuse_inside_replica(self.model, self.sync, whole_step=True)
@@ -235,8 +245,11 @@ class TRAM:
             if self._perturbed:
                 return self._second_pass_loss(forward, batch)
             self._begin()
-            with self._processes.unsynchronised() if self._keeps_gradients_to_itself else nullcontext():
-                return self._first_pass_loss(forward, batch)
+            wrapping = nullcontext() if self._wrapping_is_known else refuse_unknown_replica(self.model, self._processes)
+            with self._processes.unsynchronised() if self._keeps_gradients_to_itself else nullcontext(), wrapping:
+                loss = self._first_pass_loss(forward, batch)
+            self._wrapping_is_known = True
+            return loss
 
         return regularised
 

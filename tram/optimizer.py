@@ -1,5 +1,6 @@
 """A facade in the shape of an optimizer: one object to step, for loops that want just that."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,22 @@ class TRAMOptimizer(torch.optim.Optimizer):
             raise TypeError(
                 "TRAMOptimizer takes no scaler: make TRAM(model, method, scaler=scaler), then call tram.backward(...), "
                 "scaler.step(base_optimizer) and scaler.update()"
+            )
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"TRAMOptimizer takes the model, not {type(model).__name__}: TRAMOptimizer(model, method, "
+                "torch.optim.SGD, lr=0.1), which finds the parameters itself"
+            )
+        if isinstance(base_optimizer, torch.optim.Optimizer):
+            name = type(base_optimizer).__name__
+            raise TypeError(
+                f"base_optimizer is the class {name}, followed by its options, and not an instance: for one that is "
+                "made already there are TRAM(model, method) and tram.backward(forward, batch)"
+            )
+        if "rho" in options and "rho" not in inspect.signature(base_optimizer).parameters:  # Adadelta has one
+            raise TypeError(
+                f"{base_optimizer.__name__} takes no rho, and TRAMOptimizer leaves the radius to the method: "
+                f"Method(ascent=Ascent(Euclidean(), radius={options['rho']!r}))"
             )
         self.tram = TRAM(model, method, input_module=input_module, sync=sync, seed=seed)
         self.base_optimizer = base_optimizer([p for p in model.parameters() if p.requires_grad], **options)

@@ -12,6 +12,16 @@ from tram.methods import Method
 
 _STATE_FILE = "tram.pt"
 
+_UNSHIFTED = frozenset(
+    [
+        *("FlaubertWithLMHeadModel", "XLMWithLMHeadModel", "XLNetLMHeadModel", "CpmAntForCausalLM"),
+        *("BartForCausalLM", "BigBirdPegasusForCausalLM", "BlenderbotForCausalLM", "BlenderbotSmallForCausalLM"),
+        *("MarianForCausalLM", "MBartForCausalLM", "MvpForCausalLM", "PegasusForCausalLM", "PLBartForCausalLM"),
+        *("ProphetNetForCausalLM", "TrOCRForCausalLM", "WhisperForCausalLM"),
+    ]
+)
+"""Classes of transformers whose own loss takes the labels as they are: mostly the decoders of encoder-decoders."""
+
 
 class TRAMTrainerMixin:
     """Trains with the gradient of `method`; everything else is the Trainer's own.
@@ -127,13 +137,19 @@ class TRAMTrainerMixin:
     def logits_and_mask(self, model: nn.Module, inputs: Any, outputs: Any) -> tuple[Tensor, Tensor | None]:
         """The logits that d compares and which of them count: those with a label other than -100.
 
-        A causal language model's logits are shifted against its labels. Override for models that return otherwise.
+        Logits are shifted against labels where transformers does so in the model's own loss: in causal language models,
+        also those that see or hear. Override for models that return otherwise. Raises ValueError without logits.
         """
         labels = inputs.get("labels")
+        if isinstance(outputs, dict) and "logits" not in outputs:
+            raise ValueError(
+                f"{type(model).__name__} returns no 'logits' for d to compare, but {', '.join(outputs)}: override "
+                "logits_and_mask(model, inputs, outputs) in your Trainer"
+            )
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[1 if labels is not None else 0]
         if labels is None or logits.dim() != labels.dim() + 1 or logits.dim() < 3:
             return logits, None
-        if _is_causal_language_model(model):
+        if _shifts_labels(model):
             return logits[:, :-1], labels[:, 1:] != -100
         return logits, labels != -100
 
@@ -169,8 +185,8 @@ class TRAMTrainerMixin:
             path = path if path.is_file() else Path(checkpoint) / _STATE_FILE
             if not path.is_file():
                 raise FileNotFoundError(
-                    f"{path} is missing: the checkpoint was not written by a TRAMTrainerMixin, and resuming from it "
-                    "would not continue the run"
+                    f"{path} is missing, without which the run would not continue as it was: the checkpoint is of "
+                    "another Trainer, or was saved with save_only_model=True"
                 )
             self.tram.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
@@ -193,12 +209,17 @@ def _state_file_of(process: int) -> str:
     return f"tram-{process}.pt"
 
 
-def _is_causal_language_model(model: nn.Module) -> bool:
+def _shifts_labels(model: nn.Module) -> bool:
+    """Whether the model's own loss compares the logits at a position with the label of the next."""
     inner: Any = model
     while isinstance(getattr(inner, "module", None), nn.Module):  # DistributedDataParallel and its kin
         inner = inner.module
     inner = getattr(inner, "_orig_mod", inner)  # torch.compile
     inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner  # PEFT
     names = [kind.__name__ for kind in type(inner).__mro__]
-    # XLNet predicts the tokens that it is told to, unshifted.
-    return any(name.endswith(("ForCausalLM", "LMHeadModel")) and not name.startswith("XLNet") for name in names)
+    if not _UNSHIFTED.isdisjoint(names):
+        return False
+    # Those that see or hear generate on a condition too, but have no decoder of their own to shift for.
+    has_decoder = getattr(getattr(inner, "config", None), "is_encoder_decoder", True)
+    on_condition = () if has_decoder else ("ForConditionalGeneration",)
+    return any(name.endswith(("ForCausalLM", "LMHeadModel", *on_condition)) for name in names)

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,7 +21,9 @@ CONSOLE = Console(stderr=True)
 
 @app.command("run")
 def run_all(
-    only: Annotated[list[str] | None, typer.Option(help="Cells with this in their name.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Cells with this in their name; given several times, with all of them.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes for cells of one process.")] = 2,
 ) -> None:
     """Check every cell, or some, and write results/conformance.json if it was every one.
@@ -29,6 +31,8 @@ def run_all(
     Stop it whenever you like: the same command goes on where it was, as long as nothing has changed.
     """
     numbers = [number for number, cell in enumerate(CELLS) if all(part in str(cell) for part in only or [])]
+    if not numbers:
+        _refuse(f"no cell's name contains all of: {', '.join(only or [])}")
     kept = ROOT / "build" / "conformance" / f"{fingerprint()}.jsonl"
     try:
         verdicts = _with_progress(numbers, workers, kept)
@@ -44,6 +48,11 @@ def run_all(
         write(STORED, record(verdicts))
         print(f"wrote {STORED.relative_to(ROOT)}; python -m tests.conformance table shows it")
     raise typer.Exit(1 if failed else 0)
+
+
+def _refuse(why: str) -> NoReturn:
+    CONSOLE.print(why, soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(2)
 
 
 def _with_progress(numbers: list[int], workers: int, kept: Path) -> Verdicts:
@@ -64,6 +73,8 @@ def _with_progress(numbers: list[int], workers: int, kept: Path) -> Verdicts:
 @app.command()
 def table() -> None:
     """Write the tables of README.md and docs/conformance.md anew from results/conformance.json."""
+    if not STORED.is_file():
+        _refuse(f"there is no {STORED.name}: python -m tests.conformance run writes it")
     content = read(STORED)
     for page in PAGES:
         text = rendered(page, content)

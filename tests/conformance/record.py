@@ -1,6 +1,7 @@
 """What `results/conformance.json` holds: how many cells of each group ended how, and the largest difference."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def record(verdicts: Verdicts) -> dict[str, Any]:
 def _summary(verdicts: list[Any]) -> dict[str, Any]:
     counts = Counter(verdict.outcome for verdict in verdicts)
     differences = [verdict.difference for verdict in verdicts if verdict.outcome == PASSED]
+    if any(math.isnan(difference) for difference in differences):
+        raise ValueError("a cell passed with a difference of NaN")
     largest = {"largest_difference": float(f"{max(differences):.1e}")} if differences else {}
     return {**{outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]}, **largest}
 

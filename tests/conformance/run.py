@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import subprocess
 import sys
@@ -149,5 +150,10 @@ def _verdict(row: dict[str, Any]) -> Verdict:
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:
-    """Of several processes' verdicts on one cell: the one that failed, else the one that differs most."""
-    return max(verdicts, key=lambda verdict: (verdict.outcome == FAILED, verdict.difference or 0.0))
+    """Of several processes' verdicts on one cell: the one that failed, else the one that differs most, or is NaN."""
+
+    def badness(verdict: Verdict) -> tuple[bool, float]:
+        difference = verdict.difference or 0.0
+        return verdict.outcome == FAILED, math.inf if math.isnan(difference) else difference
+
+    return max(verdicts, key=badness)

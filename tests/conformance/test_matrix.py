@@ -1,6 +1,7 @@
 """The matrix itself: its cells, what a verdict can say, and a selection that has every pair of values."""
 
 import dataclasses
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from tests.conformance import __main__ as commands
 from tests.conformance import check as checking
 from tests.conformance import plain
 from tests.conformance.cells import AXES, CELLS, Cell
 from tests.conformance.check import Verdict, check
 from tests.conformance.covering import PAIRS, covering, pairs_of
+from tests.conformance.record import _summary
 from tests.conformance.rules import FAILED, PASSED, REFUSED, RULES, rule_of
-from tests.conformance.run import run
+from tests.conformance.run import _worst, run
 from tests.conformance.setting import Setting
 from tram import TRAM
 
@@ -135,11 +139,39 @@ def test_what_had_to_be_refused_fails_if_it_runs_or_is_refused_otherwise(monkeyp
 
 
 def test_weights_that_are_not_finite_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where every weight but the last is right, which Python's max() would pass over."""
     original = plain.train
-    monkeypatch.setattr(
-        plain, "train", lambda *given: {name: value * float("nan") for name, value in original(*given).items()}
-    )
-    assert check(STRAIGHT).outcome == FAILED
+
+    def with_the_last_lost(*given: Any) -> dict[str, Tensor]:
+        found = original(*given)
+        last = list(found)[-1]
+        return {**found, last: found[last] * float("nan")}
+
+    monkeypatch.setattr(plain, "train", with_the_last_lost)
+    verdict = check(STRAIGHT)
+    assert verdict.outcome == FAILED
+    assert verdict.difference is not None
+    assert math.isnan(verdict.difference)
+
+
+def test_a_difference_that_is_no_number_is_the_worst() -> None:
+    right, lost = Verdict(PASSED, 1e-15), Verdict(PASSED, math.nan)
+    for verdicts in ([right, lost], [lost, right]):
+        assert _worst(verdicts) is lost
+        with pytest.raises(ValueError, match="difference of NaN"):
+            _summary(verdicts)
+    assert _worst([lost, Verdict(FAILED)]) == Verdict(FAILED)
+
+
+def test_the_command_says_that_no_cell_has_such_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = CliRunner()
+    refused = command.invoke(commands.app, ["run", "--only", "plain loop", "--only", "nonsense"])
+    assert refused.exit_code == 2
+    assert "no cell's name contains all of: plain loop, nonsense" in " ".join(refused.output.split())
+    monkeypatch.setattr(commands, "STORED", tmp_path / "none.json")
+    missing = command.invoke(commands.app, ["table"])
+    assert missing.exit_code == 2
+    assert "python -m tests.conformance run" in missing.output
 
 
 # ------------------------------------------------------------------------------------------------------- the selection

@@ -134,6 +134,30 @@ def _(rank: int) -> None:
         TRAM(ddp, "SAM").backward(forward, problem.batches[0])
 
 
+@CASES.add("a model given without the wrapper that calls it is told, and nothing is left behind")
+def _(rank: int) -> None:
+    for name in ("SAM", "TRAM-prev", "TRAM-pre"):
+        problem = classification()
+        ddp, tram, before = wrapped(problem), TRAM(problem.model, name), weights(problem.model)
+        with pytest.raises(ValueError, match=r"calls this \w+, and TRAM was given it without.*give TRAM the wrapped"):
+            tram.backward(calling(ddp, problem), problem.batches[0])
+        assert same_bits(weights(problem.model), before)
+        assert not problem.model._forward_pre_hooks
+        # Each by itself, as for a sweep over seeds, is nobody's mistake.
+        alone = classification()
+        expected = train(alone, TRAM(alone.model, name), alone.model, [[batch] for batch in alone.batches[:STEPS]])
+        with standing_in_for(lambda index: 0, lambda index: index):
+            found = train(problem, tram, problem.model, [[batch] for batch in problem.batches[:STEPS]])
+        assert_same_course(found, expected)
+        assert not problem.model._forward_pre_hooks
+    # Nor is another model that is trained within the forward of the wrapped one.
+    problem, other = classification(), classification()
+    ddp, tram = wrapped(problem), TRAM(other.model, "SAM")
+    problem.model.register_forward_pre_hook(lambda *_: tram.backward(other.forward, other.batches[0]) and None)
+    ddp(problem.batches[0]["x"])
+    assert tram.steps == 1
+
+
 @CASES.add("the base optimizer sees the same bits on both processes")
 def _(rank: int) -> None:
     problem = classification(dtype=torch.float32)

@@ -169,6 +169,43 @@ def test_the_returned_logits_are_clean_where_the_fisher_information_has_a_pass_o
     assert torch.equal(optimizer.step(lambda: problem.forward(problem.batches[0]))[1], expected)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (
+            lambda p: TRAM(p.model.parameters(), "SAM"),
+            r"TRAM takes the model, as in TRAM\(model, 'SAM'\), not generator",
+        ),
+        (
+            lambda p: TRAMOptimizer(p.model.parameters(), "SAM", torch.optim.SGD, lr=0.1),
+            "TRAMOptimizer takes the model, not generator",
+        ),
+        (
+            lambda p: TRAMOptimizer(p.model, "SAM", torch.optim.SGD, rho=0.05, lr=0.1),
+            r"SGD takes no rho.*Method\(ascent=Ascent\(Euclidean\(\), radius=0\.05\)\)",
+        ),
+        (
+            lambda p: TRAMOptimizer(p.model, "SAM", torch.optim.SGD(p.model.parameters(), lr=0.1)),
+            "base_optimizer is the class SGD, .* not an instance",
+        ),
+        (
+            lambda p: TRAM(p.model, "SAM").backward(p.batches[0], p.forward),
+            r"backward\(forward, \*micro_batches\): the function comes first, not dict",
+        ),
+    ],
+    ids=["parameters", "parameters of the facade", "rho", "instance", "order"],
+)
+def test_habits_of_other_libraries_are_told_in_one_line(mistake: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=told) as error:
+        mistake(classification())
+    assert "\n" not in str(error.value)
+
+
+def test_a_base_optimizer_may_have_a_rho_of_its_own() -> None:
+    optimizer = TRAMOptimizer(classification().model, "SAM", torch.optim.Adadelta, rho=0.8)
+    assert optimizer.param_groups[0]["rho"] == 0.8
+
+
 def test_a_deep_copy_is_whole() -> None:
     problem = classification()
     optimizer = TRAMOptimizer(problem.model, "TRAM-prev", torch.optim.Adam, lr=0.1)

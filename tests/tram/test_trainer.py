@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import GPT2LMHeadModel, Trainer, TrainingArguments
+from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
 from tests.problems import same_bits, weights
-from tests.tram.tiny_transformers import classifier, language_model
+from tests.tram.tiny_transformers import GENERATING, classifier, generating, language_model
 from tram import METHODS, TRAM, TRAMTrainerMixin
 
 
@@ -185,8 +186,15 @@ def test_a_checkpoint_of_a_plain_trainer_is_refused(tmp_path: Path) -> None:
     options = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
     Trainer(model=classifier(), args=arguments(tmp_path, **options), train_dataset=CLASSES).train()
     trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-prev")
-    with pytest.raises(FileNotFoundError, match=r"tram\.pt"):
+    with pytest.raises(FileNotFoundError, match=r"tram\.pt is missing.*another Trainer, or .*save_only_model=True"):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_a_model_without_logits_is_told_what_to_override(tmp_path: Path) -> None:
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-prev")
+    outputs = QuestionAnsweringModelOutput(loss=torch.zeros(()), start_logits=torch.zeros(2, 6))
+    with pytest.raises(ValueError, match=r"XLMRoberta\w+ returns no 'logits'.*loss, start_logits.*logits_and_mask\("):
+        trainer.logits_and_mask(trainer.model, {}, outputs)
 
 
 def test_an_interrupted_training_does_not_go_on_unperturbed(tmp_path: Path) -> None:
@@ -271,6 +279,20 @@ def test_a_method_without_a_trust_region_needs_no_logits(tmp_path: Path) -> None
             raise AssertionError("asked for logits")
 
     NoLogits(model=classifier(), args=arguments(tmp_path, max_steps=1), train_dataset=CLASSES, method="SAM").train()
+
+
+@pytest.mark.parametrize("name", GENERATING)
+def test_d_is_over_the_positions_of_the_models_own_loss(name: str, tmp_path: Path) -> None:
+    """The cross-entropy of the logits that count, against the labels that are not -100, is the loss of transformers."""
+    model = generating(name).eval()
+    trainer = TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-x")
+    batch = {key: torch.stack([row[key] for row in LANGUAGE[:3]]) for key in LANGUAGE[0]}
+    batch["labels"][:, 0] = -100  # nothing predicts it where labels are shifted
+    outputs = model(**batch)
+    logits, mask = trainer.logits_and_mask(model, batch, outputs)
+    assert mask is not None
+    predicted = batch["labels"][batch["labels"] != -100]
+    torch.testing.assert_close(torch.nn.functional.cross_entropy(logits[mask], predicted), outputs.loss)
 
 
 def test_a_subclass_of_a_causal_language_model_is_shifted_too(tmp_path: Path) -> None:
