@@ -9,7 +9,7 @@ from benchmarks.record import Run
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Benchmark
 from benchmarks.suites import SUITES, runs_of
-from benchmarks.variants import UnknownMethodError, nearest, parse, runs_on
+from benchmarks.variants import UnknownMethodError, near, parse, runs_on
 
 
 def say(text: str) -> None:
@@ -26,7 +26,9 @@ def known(name: str, names: Iterable[str], kind: str) -> str:
     """`name` if it is one of `names`."""
     names = list(names)
     if name not in names:
-        fail(f"no {kind} {name!r}; the nearest is {nearest(name, names)!r}. `python -m benchmarks list` shows all.")
+        similar = near(name, names)
+        meant = f"the nearest is {similar!r}" if similar else f"there are {', '.join(names)}"
+        fail(f"no {kind} {name!r}; {meant}. `python -m benchmarks list` shows all.")
     return name
 
 

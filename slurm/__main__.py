@@ -75,6 +75,9 @@ def launch(
 
     Runs that failed are left to `retry`.
     """
+    if jobs is not None and cluster != "local":
+        instead = f"on Slurm, --max-parallel {jobs}" if cluster == "slurm" else "debug makes one run after the other"
+        fail(f"--jobs is for --cluster local; {instead}")
     how = How(
         cluster,
         profile_named(profile, cluster),

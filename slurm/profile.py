@@ -20,6 +20,7 @@ from benchmarks.record import Run
 from benchmarks.registry import BENCHMARKS
 from benchmarks.row import Precision
 from benchmarks.variants import UnknownMethodError, nearest, parse
+from slurm.options import refusal
 from slurm.units import mebibytes_in, seconds_in, time_text
 
 EXAMPLES = Path(__file__).parent / "profiles"
@@ -27,6 +28,19 @@ EXAMPLES = Path(__file__).parent / "profiles"
 
 class ProfileError(Exception):
     """A profile that cannot be used; the message names the file, the key and what to do."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Of YAML that says each key once: the last one would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        said: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in said:
+                    raise ProfileError(f"{key.value!r} stands twice, again in line {key.start_mark.line + 1}; keep one")
+                said.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _time(value: Any) -> Any:
@@ -91,7 +105,7 @@ class Settings(BaseModel):
     precision: Precision | None = None
     loaders: NonNegativeInt | None = None
     options: dict[Option, Word | Literal[True]] = {}
-    """Any other options of sbatch, without their dashes, as `exclude: node7`."""
+    """Other options of sbatch, without their dashes, as `exclude: node7`; `slurm.options` says which are refused."""
 
 
 class Profile(Settings):
@@ -149,9 +163,11 @@ def read_profile(name: str) -> Profile:
             "Copy one from slurm/profiles/ and adapt it."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path}: cannot be read ({error})") from error
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error}") from error
     except yaml.YAMLError as error:
         raise ProfileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     return profile_of(content or {}, str(path))
@@ -165,6 +181,7 @@ def profile_of(content: Any, source: str) -> Profile:
         profile = Profile.model_validate(content)
     except ValidationError as error:
         raise ProfileError(f"{source}: {_explained(error)}") from error
+    _check_options(profile, source)
     for name in profile.benchmarks:
         known = [*BENCHMARKS, *(row.family for row in BENCHMARKS.values())]
         if name not in known:
@@ -177,6 +194,16 @@ def profile_of(content: Any, source: str) -> Profile:
     return profile
 
 
+def _check_options(profile: Profile, source: str) -> None:
+    where: dict[str, Settings] = {"": profile}
+    where |= {f"benchmarks.{name}.": said for name, said in profile.benchmarks.items()}
+    where |= {f"methods.{name}.": said for name, said in profile.methods.items()}
+    for above, said in where.items():
+        for option in said.options:
+            if (why := refusal(option)) is not None:
+                raise ProfileError(f"{source}: {above}options: {why}")
+
+
 def _explained(error: ValidationError) -> str:
     first = error.errors()[0]
     *above, key = (str(part) for part in first["loc"])
@@ -185,5 +212,7 @@ def _explained(error: ValidationError) -> str:
         # Below `benchmarks` and `methods` stand the settings of one of them.
         keys = Settings.model_fields if above else Profile.model_fields
         return f"no key {where!r}; the nearest is {nearest(key, keys)!r}"
+    if first["type"] == "tuple_type":
+        return f'{where}: is to be a list of {"lines" if key == "setup" else "names"}, each behind a dash ("- ")'
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}"

@@ -15,6 +15,12 @@ from tests.slurm_cluster.daemons import INSTALL, ClusterError, missing, wait_for
 PREFIX = "pytest-"
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown must not depend on where the tests are run from."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+
 @pytest.fixture(scope="session")
 def session_cluster() -> Iterator[Cluster]:
     if os.environ.get("TRAM_SLURM_TESTS") != "1":

@@ -72,7 +72,9 @@ def test_a_time_limit_is_announced_and_kept(slurm_cluster: Cluster, tmp_path: Pa
     # Slurm looks at the clock every 30 seconds.
     slurm_cluster.wait_for_state(second, "TIMEOUT")
     assert slurm_cluster.job(first)["JobState"] in ("COMPLETED", "TIMEOUT")
-    assert lines(told) == ["began restart=0", "signalled restart=0"]
+    began_first, *signals = lines(told)
+    # On a busy machine the first limit's signal may have come before the limit was lowered, which has another.
+    assert (began_first, set(signals)) == ("began restart=0", {"signalled restart=0"})
 
 
 def test_a_job_of_high_priority_preempts_and_requeues(slurm_cluster: Cluster, tmp_path: Path) -> None:

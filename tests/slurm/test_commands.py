@@ -118,6 +118,21 @@ def test_a_dry_run_needs_no_slurm(results: Path, monkeypatch: pytest.MonkeyPatch
     assert "no sbatch here" in call(results, "launch", "mini", code=2).stderr
 
 
+def test_a_suite_that_is_none_is_answered_with_a_similar_one_or_with_all(results: Path) -> None:
+    assert "no suite 'papr'; the nearest is 'paper'." in call(results, "launch", "papr", code=2).stderr
+    for command in ("launch", "status"):
+        said = call(results, command, "nope", code=2).stderr
+        assert f"no suite 'nope'; there are {', '.join(SUITES)}." in said
+
+
+def test_jobs_side_by_side_are_for_this_machine(fake_slurm: FakeSlurm, results: Path) -> None:
+    said = call(results, "launch", "mini", "--jobs", "3", code=2).stderr
+    assert said == "Error: --jobs is for --cluster local; on Slurm, --max-parallel 3\n"
+    said = call(results, "launch", "mini", "--jobs", "3", "--cluster", "debug", code=2).stderr
+    assert said == "Error: --jobs is for --cluster local; debug makes one run after the other\n"
+    assert fake_slurm.jobs == {}
+
+
 def test_the_script_asks_for_what_the_plan_says(fake_slurm: FakeSlurm, results: Path) -> None:
     call(results, "launch", "mini", "--max-parallel", "4")
     options = fake_slurm.options(101)

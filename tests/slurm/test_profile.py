@@ -35,7 +35,17 @@ def written(tmp_path: Path, text: str) -> str:
         ("mem: 64GB", "mem: '64GB' is no amount of memory"),
         ("cpus: 0", "cpus: input should be greater than 0"),
         ("cpus: many", "cpus: input should be a valid integer"),
-        ("setup: module load cuda", "setup: input should be a valid tuple"),
+        ("setup: module load cuda", "setup: is to be a list of lines, each behind a dash"),
+        ("export: HF_TOKEN", "export: is to be a list of names"),
+        ("mem: 1G\ncpus: 2\nmem: 2G", "'mem' stands twice, again in line 3; keep one"),
+        ("benchmarks:\n  xnli: {cpus: 1}\n  xnli: {mem: 1G}", "'xnli' stands twice, again in line 3"),
+        ("options: {nice: '1', nice: '2'}", "'nice' stands twice"),
+        ("options: {mem: 1G}", ": options: 'mem' is not for `options`: use the key `mem`"),
+        ("benchmarks: {xnli: {options: {export: ALL}}}", "benchmarks.xnli.options: 'export' is not for `options`"),
+        ("methods: {SAM: {options: {array: 1-3}}}", "methods.SAM.options: 'array' is not for `options`"),
+        ("options: {no-such-thing-at-all: '1'}", "sbatch has no 'no-such-thing-at-all'; `man sbatch` shows all"),
+        ("options: {exclud: n7}", "options: sbatch has no 'exclud'; the nearest is 'exclude'"),
+        ("options: {partitoin: gpu}", "nearest is 'partition', which is not for `options`: use the key `partition`"),
         ("setup: ['a\\n#SBATCH --account=b']", ""),
         ('setup: ["a\\nb"]', "setup.0: is to be one line"),
         ("export: ['A=secret']", "export.0: string should match pattern"),
@@ -60,6 +70,15 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_times_that_yaml_leaves_alone(tmp_path: Path) -> None:
     for text in ("time: 01:00:00", 'time: "1:00:00"', "time: 2-12:00:00", 'time: "60"'):
         assert read_profile(written(tmp_path, text)).time is not None
+
+
+def test_a_key_of_several_benchmarks_and_of_an_anchor_stands_once_in_each(tmp_path: Path) -> None:
+    text = "benchmarks:\n  xnli: &small {cpus: 1, mem: 1G}\n  vision: {<<: *small, cpus: 2}\n"
+    profile = read_profile(written(tmp_path, text))
+    assert [(name, said.cpus, said.mem) for name, said in profile.benchmarks.items()] == [
+        ("xnli", 1, "1G"),
+        ("vision", 2, "1G"),
+    ]
 
 
 def test_a_profile_that_is_not_there() -> None:
