@@ -1,6 +1,7 @@
 """Select and aggregate: what each method of a benchmark scored, beside its baseline and beside the paper."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -60,7 +61,7 @@ class BenchmarkResult:
 
     benchmark: Benchmark
     seeds: tuple[int, ...]
-    """The seeds that any method of the suite was run with, those of files left out too: what each should have."""
+    """What each method should have; see `expected_seeds`."""
     methods: tuple[MethodResult, ...]
 
     @property
@@ -97,9 +98,8 @@ class BenchmarkResult:
 
     @property
     def complete(self) -> tuple[str, ...]:
-        """The methods whose means may be compared: those run with every seed that any was run with."""
-        seeds = {seed for method in self.methods for seed in method.seeds}
-        return tuple(method.method for method in self.methods if set(method.seeds) == seeds)
+        """The methods whose means may be compared."""
+        return complete_of({method.method: method.seeds for method in self.run}, self.seeds)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -126,11 +126,16 @@ def paired_differences(scores: pd.Series, baseline: str) -> pd.DataFrame:
 def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[BenchmarkResult]:
     """Each benchmark that has records, in the registry's order; only the named ones if any is named."""
     metrics = metric_frame(results.records)
-    seeds = tuple(sorted({record.seed for record in results.records} | {seed for _, _, seed in results.lost}))
     present = {record.benchmark for record in results.records}
     chosen = present & set(benchmarks) if benchmarks else present
     return [
-        _aggregate(metrics, benchmark, seeds, expected_methods(results.suite, benchmark), results.lost)
+        _aggregate(
+            metrics,
+            benchmark,
+            expected_seeds(results.suite, benchmark, _seeds_there(results, name)),
+            expected_methods(results.suite, benchmark),
+            results.lost,
+        )
         for name, benchmark in BENCHMARKS.items()
         if name in chosen
     ]
@@ -142,6 +147,37 @@ def expected_methods(suite: str, benchmark: Benchmark) -> tuple[str, ...]:
         return methods_of(benchmark)
     runs = runs_of(suite, SUITES[suite].full, benchmarks=[benchmark.name])
     return tuple(dict.fromkeys(run.method for run in runs))
+
+
+def expected_seeds(suite: str, benchmark: Benchmark, there: Iterable[tuple[str, int]]) -> tuple[int, ...]:
+    """Those that the suite in full has, and others that more than one of `there`, (method, seed), was run with.
+
+    All that are there where the suite is not one of the project's.
+    """
+    selections = SUITES[suite].full if suite in SUITES else ()
+    planned = {run.seed for run in runs_of(suite, selections, benchmarks=[benchmark.name])}
+    counts = Counter(seed for _, seed in set(there))
+    return tuple(sorted(planned | {seed for seed, count in counts.items() if count > 1 or not planned}))
+
+
+def complete_of(seeds: Mapping[str, Sequence[int]], expected: Collection[int]) -> tuple[str, ...]:
+    """The methods that were run with every expected seed that any was run with."""
+    there = {seed for own in seeds.values() for seed in own}
+    needed = there & set(expected) or there
+    return tuple(method for method, own in seeds.items() if needed <= set(own))
+
+
+def seeds_text(seeds: Collection[int], expected: Collection[int]) -> str:
+    """How many there are and of how many, and which were not expected."""
+    count, others = len(set(seeds) & set(expected)), sorted(set(seeds) - set(expected))
+    text = str(count) if count == len(expected) else f"{count} of {len(expected)}"
+    return f"{text} and seed{'s' * (len(others) > 1)} {', '.join(map(str, others))}" if others else text
+
+
+def _seeds_there(results: Results, benchmark: str) -> list[tuple[str, int]]:
+    """Those of files left out too."""
+    runs = [(record.method, record.seed) for record in results.records if record.benchmark == benchmark]
+    return runs + [(method, seed) for name, method, seed in results.lost if name == benchmark]
 
 
 def _aggregate(

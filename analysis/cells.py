@@ -96,5 +96,10 @@ def two_decimals(number: float, sign: Literal["+", ""] = "") -> str:
     return f"{number:{sign}.1g}" if abs(number) < 0.005 else f"{number:{sign}.2f}"
 
 
+def p_text(p: float) -> str:
+    """Three decimals; what those would show as zero is below 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def number_or_none(number: float) -> float | None:
     return None if isnan(number) else number

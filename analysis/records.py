@@ -54,7 +54,7 @@ def load(folder: Path) -> Results:
         )
     if not suites and not tree.problems:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
-    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes, *_lost(tree))
+    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes, *_lost(tree, folder))
 
 
 def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
@@ -67,12 +67,19 @@ def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", "method", "seed", "split", "metric", "domain", "value"])
 
 
-def _lost(tree: Tree) -> tuple[dict[RunKey, str], dict[ProbeKey, str]]:
+def from_there(text: str, folder: Path) -> str:
+    """`text` with the paths below `folder` as they are from there: the same wherever the tree lies."""
+    for name in {f"{folder.resolve()}/", f"{folder}/"} - {"./"}:
+        text = text.removeprefix(name).replace(f" {name}", " ")
+    return text
+
+
+def _lost(tree: Tree, folder: Path) -> tuple[dict[RunKey, str], dict[ProbeKey, str]]:
     """By the path of each file that is left out, the first sentence on it; what has a valid copy is not lost."""
     runs: dict[RunKey, str] = {}
     probes: dict[ProbeKey, str] = {}
     for path, problem in tree.wrong.items():
-        why = f"{LEFT_OUT}: {problem.partition('. ')[0]}"
+        why = f"{LEFT_OUT}: {from_there(problem.partition('. ')[0], folder)}"
         if found := _PLACE.search(path.as_posix()):
             benchmark, method, seed, probe = found.groups()
             if probe:

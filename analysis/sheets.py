@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 import pandas as pd
 
-from analysis.aggregate import ZERO_SHOT, expected_methods
+from analysis.aggregate import ZERO_SHOT, expected_methods, expected_seeds
 from analysis.methods import in_order
 from analysis.published import read_table
 from analysis.records import PUBLISHED, Results
@@ -17,7 +17,6 @@ from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.registry import ZERO_SHOT as UNTRAINED
 from benchmarks.row import Benchmark, Metric
-from benchmarks.suites import SUITES, runs_of
 
 Origin = Literal["ours", "published"]
 Family = Literal["vision", "m2d2", "xnli"]
@@ -56,7 +55,7 @@ class Sheet:
     expected: tuple[str, ...]
     """The methods that the suite in full has, and those whose files are left out."""
     expected_seeds: tuple[int, ...]
-    """The seeds that the suite in full has, and any other that was run or whose file is left out."""
+    """What each method should have; empty for published ones."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -133,8 +132,6 @@ def _sheet(suite: str, row: Benchmark, records: Iterable[Record], lost: Collecti
     by_seed[ZERO_SHOT] = by_seed[list(row.zero_shot_domains)].mean(axis="columns", skipna=False)
     methods = in_order(run.method for run in runs)
     by_method = {method: by_seed.loc[[method]] for method in methods}
-    selections = SUITES[suite].full if suite in SUITES else ()
-    planned = {run.seed for run in runs_of(suite, selections, benchmarks=[row.name])}
     return Sheet(
         name=row.name,
         family=_family(row),
@@ -152,7 +149,7 @@ def _sheet(suite: str, row: Benchmark, records: Iterable[Record], lost: Collecti
         printed_seeds=None,
         by_seed=pd.concat(list(by_method.values())),
         expected=in_order({*expected_methods(suite, row), *(method for method, _ in lost)}),
-        expected_seeds=tuple(sorted(planned | {run.seed for run in runs} | {seed for _, seed in lost})),
+        expected_seeds=expected_seeds(suite, row, [*((run.method, run.seed) for run in runs), *lost]),
     )
 
 

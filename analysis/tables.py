@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from math import isinf
 
-from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome
+from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, Outcome, seeds_text
 from analysis.cells import NOTHING, Cell, Column, Mark, Table, number_or_none, text_cell, text_column, two_decimals
 from analysis.cost import cost_table
 from analysis.failures import RunKey, in_brief
@@ -201,9 +201,8 @@ def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult)
 
 
 def _seeds(method: MethodResult, result: BenchmarkResult) -> Cell:
-    count, expected = len(method.seeds), len(result.seeds)
     lost = f"; {in_brief(method.lost.values())}" if method.lost else ""
-    return Cell(str(count) if count == expected else f"{count} of {expected}{lost}", (count,))
+    return Cell(seeds_text(method.seeds, result.seeds) + lost, (len(method.seeds),))
 
 
 def _verdicts(method: MethodResult, outcome: Outcome, baseline: str) -> tuple[Cell, Cell, Cell]:

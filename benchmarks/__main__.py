@@ -136,6 +136,8 @@ def validate(folder: RecordsFolder = Path("results")) -> None:
     _check_is_folder(folder)
     # A method's fields are the library's, which takes seconds to load.
     tree = read_tree(folder, pkgutil.resolve_name("benchmarks.run:contradiction_of"))
+    if not (tree.records or tree.probes or tree.problems):
+        _no_records(folder)
     for problem in tree.problems:
         say(problem)
     valid = count(len(tree.records), "valid record") + (f", {len(tree.probes)} of probes" if tree.probes else "")
@@ -163,11 +165,17 @@ def migrate_(
         interrupted()
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}. What is lifted stays so; the same command takes up the rest.", 1)
+    if not outcomes:
+        _no_records(folder)
     typer.echo(
         f"{folder}: {count(outcomes['lifted'], 'record')} {'would be ' if dry_run else ''}lifted to version "
         f"{SCHEMA_VERSION}, {outcomes['current']} of that version before, {outcomes['refused']} refused"
     )
     raise typer.Exit(1 if outcomes["refused"] else 0)
+
+
+def _no_records(folder: Path) -> NoReturn:
+    fail(f"no records below {folder}. Run `make reproduce` first, or name another folder.", 1)
 
 
 def _check_is_folder(folder: Path) -> None:

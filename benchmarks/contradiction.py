@@ -1,18 +1,18 @@
 """Whether a well-formed record is one that this project's rows could have made. Nothing here imports torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from benchmarks.execution import FITTED
 from benchmarks.probes.record import ProbeRecord
-from benchmarks.record import Record
+from benchmarks.record import Record, StepStatistics
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
 from benchmarks.row import Benchmark
 from benchmarks.sources import Source, identity
-from benchmarks.variants import UnknownMethodError, is_own, near, parse
+from benchmarks.variants import UnknownMethodError, is_own, near, parse, passes_of
 
 SOURCE = "source"
 """The revision, in a record, that is a digest of its row's source."""
@@ -33,7 +33,7 @@ def contradiction(record: Record) -> str | None:
     missing = [name for key, name in _scores(row).items() if key not in record.metrics]
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
-    if (impossible := _impossible(record.metrics)) is not None:
+    if (impossible := _impossible(record.metrics) or _of_no_domain(record.metrics, row.domains)) is not None:
         return impossible
     if _is_of_another_source(row.source, record.revisions):
         return f"it was made from other data or another model than {row.name} names now"
@@ -41,7 +41,7 @@ def contradiction(record: Record) -> str | None:
         expected = 0 if name == "steps" and record.method == ZERO_SHOT else value
         if record.recipe[name] != expected and not _asked_by_method(record, name):
             return f"its recipe has {name} = {record.recipe[name]}, and {row.name} has {expected}"
-    return None
+    return _of_no_training(record, record.recipe["steps"] * (1 + len(row.sequence)))
 
 
 def _untold(record: Record) -> str | None:
@@ -76,6 +76,59 @@ def _impossible(metrics: Mapping[str, float]) -> str | None:
     return None
 
 
+def _of_no_domain(metrics: Mapping[str, float], domains: Collection[str]) -> str | None:
+    """A score on what the row is not scored on."""
+    strange = next((key for key in metrics if key.split("/")[2] not in domains), None)
+    return None if strange is None else f"it has {strange}, and the domains are {', '.join(domains)}"
+
+
+def _of_no_training(record: Record, steps: int) -> str | None:
+    """What no training of so many steps with the record's method can say of itself."""
+    if record.recipe["selection"] == "last" and record.selected_step != steps:
+        return f"its selected step is {record.selected_step}, and the last is {steps}"
+    if record.degenerate_steps > steps:
+        return f"it has {record.degenerate_steps} degenerate steps of {steps}"
+    forward, backward = record.passes.forward, record.passes.backward
+    if not is_own(record.method) and (forward, backward) not in _passes(record):
+        counted = " and ".join(map(str, passes_of(record.method)))
+        return f"its steps make {forward} forward and {backward} backward passes, and {record.method} makes {counted}"
+    for name, statistics in (("distance", record.distance), ("perturbation_norm", record.perturbation_norm)):
+        if statistics is not None and (wrong := _of_no_steps(statistics)) is not None:
+            return f"its {name} has {wrong}"
+    return None
+
+
+def _passes(record: Record) -> tuple[tuple[int, int], ...]:
+    """The passes of one step; where the reference's logits are kept, one forward pass fewer once they are."""
+    forward, backward = passes_of(record.method)
+    kept = ((forward - 1, backward),) if record.recipe["keep_reference"] else ()
+    return ((forward, backward), *kept)
+
+
+def _of_no_steps(statistics: StepStatistics) -> str | None:
+    """What no list of numbers has as its statistics."""
+    for name in ("first", "median", "last"):
+        if (value := getattr(statistics, name)) > statistics.maximum:
+            return f"{name} = {value} above its maximum of {statistics.maximum}"
+    if not 0 <= statistics.share_zero <= 1:
+        return f"share_zero = {statistics.share_zero}, and can only be between 0 and 1"
+    return None
+
+
+_POSSIBLE_OF_PROBES = {
+    "cka": (0.0, 1.0),
+    "cka-uncentred": (0.0, 1.0),
+    "sharpness": (-100.0, math.inf),  # 100 (L1 - L0) / (1 + L0): an ascent that misses may lower the loss
+    "weights-at-edge": (0.0, 100.0),
+    "agreement": (0.0, 100.0),
+    "nll": (0.0, math.inf),
+    "distance": (0.0, math.inf),
+    "relative-distance": (0.0, math.inf),
+}
+_ROUNDING = 1e-6
+"""By how much a sum in floating point may leave its bounds."""
+
+
 def probe_contradiction(record: ProbeRecord) -> str | None:
     """What in the record of a probe does not fit the registry, or None."""
     row = BENCHMARKS.get(record.benchmark)
@@ -83,7 +136,31 @@ def probe_contradiction(record: ProbeRecord) -> str | None:
         return _unknown(record.benchmark)
     if _is_of_another_source(row.source, record.revisions):
         return f"it was made from other data or another model than {row.name} names now"
-    return None
+    missing = [key for key in _measured(record.probe, row) if key not in record.metrics]
+    if missing:
+        return f"no {', '.join(missing)}"
+    if record.probe.startswith("surface") and record.surface is None:
+        return "no surface"
+    for key, value in record.metrics.items():
+        low, high = _POSSIBLE_OF_PROBES.get(key.split("/")[1], (-math.inf, math.inf))
+        if not low - _ROUNDING <= value <= high + _ROUNDING:
+            return f"{key} is {value}, and can only be between {low:g} and {high:g}"
+    losses = {f"surface/nll/{domain}": 0.0 for domain in (record.surface.losses if record.surface else ())}
+    return _of_no_domain(record.metrics | losses, (*row.domains, *OF_MANY))
+
+
+OF_MANY = ("ZS Avg", "all")
+"""What probes have beside domains: the mean over those that training has not seen, and what is of no domain."""
+
+
+@cache
+def _measured(probe: str, row: Benchmark) -> tuple[str, ...]:
+    """The metrics without which the record of a probe says nothing of its run."""
+    if probe in ("cka", "sharpness", "sharpness-connectivity"):
+        return tuple(f"test/{probe.partition('-')[0]}/{domain}" for domain in row.domains)
+    return {"forgetting": ("weights/distance/all",), "spectrum": (f"test/eigenvalue-1/{row.train_domain}",)}.get(
+        probe, ()
+    )
 
 
 def _unknown(benchmark: str) -> str:

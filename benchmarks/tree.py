@@ -1,13 +1,21 @@
-"""A folder of records as a whole: what is valid in it, and what is wrong with the rest. Nothing here imports torch."""
+"""A folder of records as a whole: what is valid in it, and what is wrong with the rest.
 
-from collections.abc import Callable, Iterable, Mapping
+Nothing here imports torch, but where seeds of one method contradict each other: the library tells which are right.
+"""
+
+import pkgutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.contradiction import contradiction, probe_contradiction
-from benchmarks.probes.record import ProbeRecord, probe_record_paths, read_probe_record
+from benchmarks.curve import read_steps
+from benchmarks.probes.record import OF, ProbeRecord, fingerprint, probe_record_paths, read_probe_record
 from benchmarks.record import Record, RecordError, read_record, record_paths
+from benchmarks.storage import curve_path
+from benchmarks.variants import is_own
 
 AnyRecord = TypeVar("AnyRecord", Record, ProbeRecord)
 
@@ -33,11 +41,11 @@ def read_tree(folder: Path, contradiction_of: Callable[[Record], str | None] = c
     wrong: dict[Path, str] = {}
     runs = _readable(record_paths(folder), read_record, contradiction_of, "run it again", wrong)
     probes = _readable(probe_record_paths(folder), read_probe_record, probe_contradiction, "probe again", wrong)
-    return Tree(
-        records=_one_each(_of_one_method(runs, wrong), lambda record: record.run, wrong),
-        probes=_one_each(probes, lambda record: (record.run, record.probe), wrong),
-        wrong=wrong,
-    )
+    records = _one_each(_of_one_source(_of_one_method(runs, wrong), wrong), lambda record: record.run, wrong)
+    own = _of_their_runs(probes, records, wrong)
+    _check_curves(runs, wrong)
+    wrong.update(dict.fromkeys(_strays(folder, runs), "no record of a run has such a name. Move or delete it."))
+    return Tree(records, _one_each(own, lambda record: (record.run, record.probe), wrong), wrong)
 
 
 def _readable(
@@ -63,21 +71,101 @@ def _readable(
 
 
 def _of_one_method(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict[Path, Record]:
-    """Without the seeds that go by one name and are of methods with different fields: their mean would be of none."""
-    by_name: dict[tuple[str, str, str], list[Path]] = {}
-    for path, record in found.items():
-        by_name.setdefault((record.suite, record.benchmark, record.method), []).append(path)
-    kept = {}
-    for paths in by_name.values():
+    """Without the seeds that go by one name and are of methods with different fields: their mean would be of none.
+
+    Of a method of the registry those that are of another, of one's own all: nothing tells which is meant.
+    """
+    kept = dict(found)
+    for paths in _grouped(found, _name_of_method):
         first, *others = paths
         different = [path for path in others if found[path].method_fields != found[first].method_fields]
-        if not different:
-            kept.update({path: found[path] for path in paths})
-            continue
-        for path in paths:
-            other = first if path in different else different[0]
-            wrong[path] = f"by its method_fields another method than {other}. Move or delete one of them."
+        for path in paths if different else ():
+            if is_own(found[path].method):
+                other = first if path in different else different[0]
+                problem = f"by its method_fields another method than {other}. Move or delete one of them."
+            elif (other_method := _library()(found[path])) is not None:
+                problem = f"{other_method}. Move or delete it, and run it again."
+            else:
+                continue
+            wrong[path] = problem
+            del kept[path]
     return kept
+
+
+def _name_of_method(record: Record) -> tuple[str, ...]:
+    """What goes by one name: a method of the registry is the same on every benchmark."""
+    return (record.suite, record.benchmark, record.method) if is_own(record.method) else (record.method,)
+
+
+def _library() -> Callable[[Record], str | None]:
+    """What holds a method's fields against the library's, which takes seconds to load."""
+    found: Callable[[Record], str | None] = pkgutil.resolve_name("benchmarks.run:contradiction_of")
+    return found
+
+
+def _of_one_source(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict[Path, Record]:
+    """Without the runs whose data or model is not that of most runs of their benchmark; without all if none is."""
+    kept = dict(found)
+    for paths in _grouped(found, lambda record: (record.suite, record.benchmark)):
+        counts = Counter(frozenset(found[path].revisions.items()) for path in paths)
+        if len(counts) == 1:
+            continue
+        (most, count), (_, next_count) = counts.most_common(2)
+        for path in paths:
+            revisions = frozenset(found[path].revisions.items())
+            if count > next_count and revisions == most:
+                continue
+            other = most if revisions != most else next(iter(counts.keys() - {most}))
+            names = ", ".join(sorted({name for name, _ in revisions ^ other}))
+            wrong[path] = (
+                f"made from other data or another model than other runs of {found[path].benchmark}, by its revisions: "
+                f"{names}. Move or delete it, and run it again."
+            )
+            del kept[path]
+    return kept
+
+
+def _of_their_runs(
+    found: Mapping[Path, ProbeRecord], records: Iterable[Record], wrong: dict[Path, str]
+) -> dict[Path, ProbeRecord]:
+    """Without the probes that no valid record of a run goes with, or only one of other weights."""
+    fingerprints = {record.run: fingerprint(record) for record in records}
+    kept = {}
+    for path, probe in found.items():
+        if probe.run not in fingerprints:
+            wrong[path] = "there is no valid record of its run. Make that anew first, then move or delete this one."
+        elif probe.revisions.get(OF) != fingerprints[probe.run]:
+            wrong[path] = "the run was made anew since. Move or delete it, and probe again."
+        else:
+            kept[path] = probe
+    return kept
+
+
+def _check_curves(found: Iterable[Path], wrong: dict[Path, str]) -> None:
+    """Name the files beside records that are no curves; the records themselves are none the worse."""
+    for path in found:
+        try:
+            read_steps(path)
+        except RecordError as error:
+            wrong[curve_path(path)] = str(error).removeprefix(f"{curve_path(path)}: ")
+
+
+def _strays(folder: Path, found: Iterable[Path]) -> Iterator[Path]:
+    """JSON where suites with records have folders of benchmarks and methods, that nothing reads, as `Seed-5.json`."""
+    for suite in sorted({path.parents[2] for path in found}):
+        for depth in ("*", "*/*", "*/*/*"):
+            for path in sorted(suite.glob(depth)):
+                is_read = path.match("seed-*.json") or any(part.startswith(".") for part in path.parts[-3:])
+                if path.suffix.lower() == ".json" and path.is_relative_to(folder) and not is_read and path.is_file():
+                    yield path
+
+
+def _grouped(found: Mapping[Path, Record], key: Callable[[Record], object]) -> Iterable[list[Path]]:
+    """The paths whose records have a key in common."""
+    groups: dict[object, list[Path]] = {}
+    for path, record in found.items():
+        groups.setdefault(key(record), []).append(path)
+    return groups.values()
 
 
 def _one_each(

@@ -312,7 +312,7 @@ def test_ci_runs_the_tests(tmp_path: Path, failing: str, root: int, called: list
 # Imports run one way
 
 READ_BY_ANALYSIS = ("record", "probes.record", "performance.record", "registry", "row", "sources")
-READ_BY_ANALYSIS += ("paper_rows", "suites", "variants", "tree")
+READ_BY_ANALYSIS += ("paper_rows", "suites", "variants", "tree", "curve")
 """What of `benchmarks` says how records are read, and which there should be: rows, names and schemas, no model code."""
 
 FOLDERS = {

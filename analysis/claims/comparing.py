@@ -66,6 +66,7 @@ def _measured(finding: Finding, scores: Scores, contrasts: Contrasts, papers: Si
         runs=len(values),
         gaps=contrasts.gaps,
         sufficient=(not contrasts.gaps, contrasts.untried == 0),
+        remark=_chosen(contrasts),
     )
     if len(values) < 2:
         return found
@@ -81,6 +82,17 @@ def _measured(finding: Finding, scores: Scores, contrasts: Contrasts, papers: Si
         beside=Beside(signed_rank(values), sign_flips(values), bootstrap_interval(values)),
         detectable=minimum_detectable_effect(values, contrasts.confidence),
     )
+
+
+def _chosen(contrasts: Contrasts) -> str:
+    """Which of several decides, and why it."""
+    several = len(contrasts.alternatives)
+    if several == 1:
+        return ""
+    highest, deciding = contrasts.highest[0].first, contrasts.best[0].first
+    if contrasts.is_ahead or highest == deciding:
+        return f"Of {several} that may be it {deciding} decides, which stands best by its mean"
+    return f"None of {several} is it by its mean, of which {highest} is best; {deciding} decides, least surely behind"
 
 
 def _scale(scores: Scores, deciding: Contrast) -> float:

@@ -59,8 +59,23 @@ class Contrasts:
 
     @cached_property
     def best(self) -> tuple[Contrast, ...]:
-        """The alternative whose weakest contrast is the strongest."""
+        """The alternative that stands highest by its means, if it is ahead of all.
+
+        If none is, every one has to be refuted, and the one that is refuted the least decides.
+        """
+        if self.is_ahead:
+            return self.highest
         return max(self.alternatives, key=lambda contrasts: _weakest(contrasts).support)
+
+    @cached_property
+    def highest(self) -> tuple[Contrast, ...]:
+        """The alternative whose smallest advantage is the largest: that with the highest mean."""
+        return max(self.alternatives, key=_smallest_advantage)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the means stand as the claim says."""
+        return _smallest_advantage(self.highest) > 0
 
     @cached_property
     def deciding(self) -> Contrast:
@@ -80,6 +95,10 @@ class Contrasts:
     def confidence(self) -> float:
         """Of the deciding contrast's interval."""
         return 1 - (1 - CONFIDENCE) / self.choices
+
+
+def _smallest_advantage(contrasts: tuple[Contrast, ...]) -> float:
+    return min(contrast.advantage for contrast in contrasts)
 
 
 def _weakest(contrasts: tuple[Contrast, ...]) -> Contrast:

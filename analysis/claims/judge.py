@@ -113,7 +113,7 @@ def _evidence(claim: Claim, place: _Place, known: Sequence[str]) -> Evidence:
     question, sheet, scores = claim.question, place.sheet, place.scores(claim)
     match question:
         case Trend():
-            return follow(question, scores, known)
+            return follow(question, scores, sheet)
         case Steadier():
             return spread(question, scores, sheet)
         case Costs():

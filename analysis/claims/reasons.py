@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from analysis.cells import two_decimals
+from analysis.cells import p_text, two_decimals
 from analysis.claims.claim import level_of
 from analysis.claims.judged import ALPHA, Evidence, Finding, Judged
 from analysis.claims.verdicts import misses_level
@@ -139,10 +139,6 @@ def _gaps(judged: Judged) -> Iterator[str]:
         yield f"Missing: {', '.join(judged.evidence.gaps)}."
     if judged.command is not None:
         yield f"To run: {judged.command}"
-
-
-def p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def p_phrase(p: float) -> str:

@@ -7,21 +7,23 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column
+from analysis.cells import NOTHING, Cell, Column, Row, Table, p_text, text_cell, text_column
 from analysis.claims.claim import Claim
 from analysis.claims.commands import commands
 from analysis.claims.judged import LUCK, Finding, Judged
-from analysis.claims.reasons import interval_text, number_text, p_text, signed, values_text
+from analysis.claims.reasons import interval_text, number_text, signed, values_text
 from analysis.verdicts import MINIATURE
 
 CAPTION = (
-    "A difference is positive where it speaks for the claim. Its interval decides: of 95%, or of more where the method "
+    "A difference is positive where it speaks for the claim; of two spreads over seeds it is the logarithm of their "
+    "ratio, and a trend has its r instead. Its interval decides: of 95%, or of more where the method "
     "or the domain that decides was picked from several. Holm p: corrected for all tests on one family's benchmarks; "
     f"{LUCK} marks a verdict that its own test decides and that this correction would leave open."
 )
 PUBLISHED_CAPTION = (
     "Which claims follow from the numbers that the paper prints: the order of its means, and its test where the claim "
-    "names one. A difference is positive where it speaks for the claim. p: of that test, or of the printed spreads. "
+    "names one. A difference is positive where it speaks for the claim; of two spreads over seeds it is the logarithm "
+    "of their ratio, and a trend has its r instead. p: of that test, or of the printed spreads. "
     f"Holm p: corrected for all tests on one family's tables; {LUCK} marks an order that this leaves to luck."
 )
 

@@ -6,9 +6,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis.cells import NOTHING
+from analysis.cells import NOTHING, p_text
 from analysis.claims.judged import LUCK, Judged
-from analysis.claims.reasons import p_text
 from analysis.claims.table import CAPTION, PUBLISHED_CAPTION, difference_text, missing, notes, numbers_text, source
 
 WIDE = 100

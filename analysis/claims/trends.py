@@ -1,6 +1,5 @@
 """Evidence on trends over methods, and on spreads over seeds: correlations rather than differences."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from math import log
 from statistics import mean, stdev
@@ -8,15 +7,14 @@ from statistics import mean, stdev
 from analysis.aggregate import ZERO_SHOT
 from analysis.claims.claim import Steadier, Trend
 from analysis.claims.judged import Evidence, Finding
-from analysis.claims.rows import COMBINATIONS
 from analysis.claims.scores import Scores
+from analysis.correlated import correlated_methods, left_out, wanted_methods
 from analysis.published import read_rows
 from analysis.sheets import Sheet
 from analysis.statistics import CONFIDENCE, Bounds
 from analysis.statistics.correlation import pearson
 from analysis.statistics.power import minimum_detectable_correlation
 from analysis.statistics.variances import detectable_log_ratio, paired_spread
-from benchmarks.registry import ZERO_SHOT as UNTRAINED
 
 LEAST_POINTS = 4
 """Fewer have no interval."""
@@ -31,13 +29,17 @@ class _Pick:
     choices: tuple[int, int]
 
 
-def follow(question: Trend, scores: Scores, known: Collection[str]) -> Evidence:
+def follow(question: Trend, scores: Scores, sheet: Sheet) -> Evidence:
     """Pearson's r over the methods of the paper's Table 9: no combination, and no model before training."""
-    wanted = [method for method in known if method not in (*COMBINATIONS, UNTRAINED)]
     columns = scores.columns(question.columns)
     complete = scores.mean[[scores.train_domain, *columns]].dropna()
-    methods = [method for method in wanted if method in complete.index]
-    gaps = tuple(method for method in wanted if method not in methods)
+    methods = [method for method in correlated_methods(sheet) if method in complete.index]
+    lacking = left_out(sheet)
+    gaps = tuple(
+        f"seeds of {method}" if method in lacking else method
+        for method in wanted_methods(sheet)
+        if method not in methods
+    )
     if len(methods) < LEAST_POINTS:
         return Evidence(gaps=gaps, sufficient=(False, False), runs=len(methods), counted="methods")
     points = complete.loc[methods]

@@ -2,8 +2,8 @@
 
 A point per method, a line for the methods before TRAM and one for TRAM: on the average of the domains that go with the
 training domain over methods, and on the two domains that go against it, or least with it. Which they are is found from
-the numbers. As in the paper's Table 9, the model before training and the combinations of ASAM with a trust region
-are left out, and TRAM's other divergences where the paper does not have them.
+the numbers. The methods are those of our Table 9: of those that the paper has, all but the model before training and
+the combinations of ASAM with a trust region.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.correlated import correlated_methods
 from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, foot, heading, legend_below, panels
 from analysis.figures.material import Material
@@ -24,7 +25,6 @@ from analysis.methods import in_order
 from analysis.sheets import Sheet, counterparts
 from analysis.statistics import t_interval
 from analysis.statistics.correlation import pearson
-from benchmarks.registry import ZERO_SHOT as UNTRAINED
 
 FEWEST = 4
 """Methods that a line needs: any three lie close to one."""
@@ -34,8 +34,6 @@ FEWEST_DOMAINS = 3
 
 COLUMNS = 6
 """Of the legend."""
-
-ONLY_ON_XNLI = ("TRAM-x-MMD", "TRAM-x-L2")
 
 GROUPS = {"prior": BETTER, "TRAM": WORSE}
 """The two lines and their colours."""
@@ -53,10 +51,8 @@ class Split:
 
 
 def compared(sheet: Sheet) -> pd.DataFrame:
-    """The means of the methods that the paper correlates and of any that it does not have, scored in every domain."""
-    left_out = {UNTRAINED} if sheet.family == "xnli" else {UNTRAINED, *ONLY_ON_XNLI}
-    methods = [name for name in sheet.mean.index if name not in left_out and "+" not in name]
-    return sheet.mean.loc[methods, list(sheet.domains)].dropna()
+    """The means of the methods that are correlated, scored in every domain."""
+    return sheet.mean.loc[list(correlated_methods(sheet)), list(sheet.domains)].dropna()
 
 
 def split_of(sheet: Sheet) -> Split:

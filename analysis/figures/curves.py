@@ -6,17 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from analysis.figures.errors import NothingToDrawError
-from benchmarks.record import Record
-
-POINTS = 200
-"""Steps that are read of a longer curve, evenly spaced, its first and last among them: a panel is 400 pixels wide."""
+from benchmarks.curve import read_steps
+from benchmarks.record import Record, RecordError
 
 SMOOTH_POINTS = 40
-
-_STEPS = TypeAdapter(list[dict[str, float]])
 
 Curve = dict[str, NDArray[np.float64]]
 """By the name of the scalar, and `step`; NaN where a step does not have it."""
@@ -36,25 +30,12 @@ class Band:
 def read_curve(record: Record, root: Path) -> Curve | None:
     """The run's curve, in the file beside its record below `root`; None where there is no such file or it is empty.
 
-    Raises NothingToDrawError, naming the file, where it holds something else.
+    Raises RecordError, naming the file, where it holds something else.
     """
-    path = record.run.path(root).with_suffix(".metrics.jsonl")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    if not lines:
-        return None
-    places = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), POINTS)).round().astype(int))
-    try:
-        steps = _STEPS.validate_json(f"[{','.join(lines[place] for place in places)}]")
-    except ValidationError as error:
-        wrong = error.errors()[0]["msg"]
-        raise NothingToDrawError(
-            f"{path} is not a curve ({wrong}); delete it and its record, and run it again"
-        ) from error
+    steps = read_steps(record.run.path(root))
     names = dict.fromkeys(name for step in steps for name in step)
-    return {name: np.array([step.get(name, np.nan) for step in steps], dtype=float) for name in names}
+    curve = {name: np.array([step.get(name) for step in steps], dtype=float) for name in names}
+    return curve or None
 
 
 def smoothed(curve: Curve) -> Curve:
@@ -85,11 +66,17 @@ def band(curves: Iterable[Curve], name: str) -> Band | None:
 
 
 def read_curves(records: Sequence[Record], root: Path | None) -> dict[str, dict[int, Curve]]:
-    """By method and seed, the curves that there are of these runs of one benchmark."""
+    """By method and seed, the curves that there are of these runs of one benchmark.
+
+    A file that is no curve is none: whoever loaded the records has named it.
+    """
     found: dict[str, dict[int, Curve]] = {}
     for record in records if root else ():
         assert root is not None
-        curve = read_curve(record, root)
+        try:
+            curve = read_curve(record, root)
+        except RecordError:
+            continue
         if curve is not None:
             found.setdefault(record.method, {})[record.seed] = curve
     return found

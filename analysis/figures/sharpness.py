@@ -6,6 +6,7 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.errors import NothingToDrawError
@@ -21,6 +22,8 @@ from benchmarks.probes.record import ProbeRecord
 
 TABLE = "table_06_sharpness_cka"
 COLUMNS, LEGEND_COLUMNS = 3, 6
+EQUAL = "both equal"
+"""What the line is where sharpness elsewhere is that in the training domain."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ def draw_sharpness(material: Material) -> Figure:
     drawn["the paper: xnli", "En"] = printed()
     counts = in_rows(len(drawn), COLUMNS)
     names = {name for methods in drawn.values() for name in methods}
-    margins = Margins(left=0.68, right=0.1, top=0.25, bottom=foot(names, LEGEND_COLUMNS), across=0.42, down=0.68)
+    margins = Margins(
+        left=0.68, right=0.1, top=0.25, bottom=foot([*names, EQUAL], LEGEND_COLUMNS), across=0.42, down=0.68
+    )
     figure, axes = panels(counts, 1.3, margins)
     for index, (panel, ((name, domain), methods)) in enumerate(zip(axes, drawn.items(), strict=True)):
         panel.set_title(name)
@@ -52,7 +57,8 @@ def draw_sharpness(material: Material) -> Figure:
         if index % COLUMNS == 0:
             panel.set_ylabel("zero-shot sharpness\n(lower is flatter)")
         _draw_panel(panel, methods)
-    legend_below(figure, method_handles(names), LEGEND_COLUMNS)
+    handles = [*method_handles(names), Line2D([], [], color=PALE, linewidth=0.7, linestyle="--", label=EQUAL)]
+    legend_below(figure, handles, LEGEND_COLUMNS)
     return figure
 
 

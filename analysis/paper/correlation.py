@@ -9,10 +9,9 @@ import numpy as np
 from scipy.special import ndtri, stdtr
 
 from analysis.aggregate import ZERO_SHOT
-from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column
+from analysis.cells import NOTHING, Cell, Column, Row, Table, p_text, text_cell, text_column
+from analysis.correlated import correlated_methods, left_out
 from analysis.paper.material import Material
-from analysis.paper.scores import complete_methods
-from analysis.paper.sections import is_combination, trained
 from analysis.published import read_rows
 from analysis.sheets import Sheet, counterparts
 from analysis.statistics import CONFIDENCE
@@ -107,11 +106,14 @@ def table_09_domain_correlation(material: Material) -> list[Table]:
     ]
 
 
-def lines_of(sheet: Sheet) -> Iterator[Line]:
-    """A line for each zero-shot domain and their average, and for S2ORC the average of what the paper calls STEM."""
+def lines_of(sheet: Sheet, methods: Sequence[str] | None = None) -> Iterator[Line]:
+    """A line for each zero-shot domain and their average, and for S2ORC the average of what the paper calls STEM.
+
+    Over `methods`; those that are correlated unless told.
+    """
     splits = [SPLITS[paper.name] for paper in counterparts(sheet) if paper.name in SPLITS]
     printed = printed_correlations(SPLITS[sheet.name]) if sheet.name in SPLITS else {}
-    scores = sheet.mean.loc[list(correlated_methods(sheet))]
+    scores = sheet.mean.loc[list(correlated_methods(sheet) if methods is None else methods)]
     stem = [name for name, row in printed.items() if row.stem]
     if stem:
         scores = scores.assign(**{STEM: scores[stem].mean(axis="columns", skipna=False)})
@@ -120,15 +122,6 @@ def lines_of(sheet: Sheet) -> Iterator[Line]:
         beside = domain == ZERO_SHOT and not printed
         averages = tuple(printed_correlations(split)[ZERO_SHOT] for split in splits) if beside else ()
         yield Line(domain, train, tuple(scores[domain].tolist()), printed.get(domain), averages)
-
-
-def correlated_methods(sheet: Sheet) -> tuple[str, ...]:
-    """Every method but the model before training and the combinations, as the paper's own numbers come out; of ours,
-    those that were run with every seed."""
-    complete = complete_methods(sheet) if sheet.seeds else set(sheet.methods)
-    return tuple(
-        method for method in sheet.methods if method in complete and trained(method) and not is_combination(method)
-    )
 
 
 def printed_correlations(split: str) -> dict[str, Printed]:
@@ -190,7 +183,7 @@ def _correlation(line: Line) -> tuple[Cell, Cell, Cell]:
     return (
         Cell(f"{line.rho:+.3f}", (line.rho, methods), hint=f"{methods} methods"),
         Cell(f"{low:+.2f} to {high:+.2f}", (low, high)),
-        Cell(f"{p:.1g}", (p,)),
+        Cell(p_text(p), (p,)),
     )
 
 
@@ -227,13 +220,34 @@ def _difference(line: Line) -> Cell:
 
 def _notes(material: Material, sheets: Sequence[Sheet], lines: dict[str, tuple[Line, ...]]) -> tuple[str, ...]:
     counts = " and ".join(f"{len(own[0].train)} methods of {name}" for name, own in lines.items())
-    notes = [f"Over {counts}: all but the model before training and the combinations. The paper's p are below 0.01."]
+    which = "all but the model before training and the combinations"
     if material.is_published:
-        return (*notes, *(_gap_note(SPLITS[name], own) for name, own in lines.items()), ROUNDING_NOTE)
+        over = f"Over {counts}: {which}. The paper's p are below 0.01."
+        return (over, *(_gap_note(SPLITS[name], own) for name, own in lines.items()), ROUNDING_NOTE)
+    notes = (
+        f"Over {counts}: {which}, of those that the paper has. The paper's p are below 0.01.",
+        *(_left_out_note(sheet, lines[sheet.name]) for sheet in sheets if left_out(sheet)),
+    )
     beside = [SPLITS[paper.name] for sheet in sheets for paper in counterparts(sheet) if sheet.name not in SPLITS]
     if beside:
-        notes.append(f"The paper's averages are those of {' and '.join(dict.fromkeys(beside))}.")
-    return tuple(notes)
+        return (*notes, f"The paper's averages are those of {' and '.join(dict.fromkeys(beside))}.")
+    return notes
+
+
+def _left_out_note(sheet: Sheet, lines: Sequence[Line]) -> str:
+    """Who is left out and why, and where it makes all the difference."""
+    out = left_out(sheet)
+    named = ", ".join(f"{method} ({why})" for method, why in out.items())
+    wider = lines_of(
+        sheet, [method for method in sheet.methods if method in out or method in correlated_methods(sheet)]
+    )
+    turned = [
+        f"{line.domain} {line.rho:+.3f} becomes {other.rho:+.3f}"
+        for line, other in zip(lines, wider, strict=True)
+        if line.rho is not None and other.rho is not None and line.rho * other.rho < 0
+    ]
+    signs = f"With all of them ρ turns its sign: {', '.join(turned)}." if turned else "With them no ρ turns its sign."
+    return f"Left out on {sheet.name}: {named}. {signs}"
 
 
 def _gap_note(split: str, lines: Sequence[Line]) -> str:

@@ -7,7 +7,7 @@ from math import isinf, isnan, nan
 import numpy as np
 import pandas as pd
 
-from analysis.aggregate import ZERO_SHOT
+from analysis.aggregate import ZERO_SHOT, complete_of, seeds_text
 from analysis.cells import Cell, Column, Mark, Row, Table, text_cell, text_column, two_decimals
 from analysis.failures import RunKey, at_length, in_a_word, in_brief, of_method
 from analysis.methods import in_order
@@ -105,7 +105,7 @@ def _own_score(ours: _Ours, method: str, column: str) -> Cell:
     if reason:
         return Cell(reason, (None, None, 0, printed, None), below=(printed,) if printed else ())
     mean, std = sheet.score(method, column), sheet.deviation(method, column)
-    seeds, most = len(sheet.seeds[method]), max(map(len, sheet.seeds.values()))
+    seeds = len(sheet.seeds[method])
     difference = mean - float(printed) if printed else None
     below: tuple[str, ...] = (printed,) if printed else ()
     if ours.is_same_data and difference is not None:
@@ -113,7 +113,7 @@ def _own_score(ours: _Ours, method: str, column: str) -> Cell:
     interval = ours.differences.get((method, column))
     hint = f"{seeds} {'seed' if seeds == 1 else 'seeds'}" + ("" if isnan(std) else f", std {two_decimals(std)}")
     return Cell(
-        text=f"{mean:.2f}" + (f" ({seeds})" if seeds < most else ""),
+        text=f"{mean:.2f}" + ("" if method in complete_methods(sheet) else f" ({seeds})"),
         values=(mean, None if isnan(std) else std, seeds, printed, difference),
         mark=ours.marks.get((method, column)),
         significant=interval is not None and not interval.includes_zero,
@@ -266,9 +266,8 @@ def printed_number(paper: Sheet, method: str, column: str | None) -> str | None:
 
 
 def complete_methods(sheet: Sheet) -> set[str]:
-    """The methods whose means may be compared: those run with every seed that any was run with."""
-    seeds = {seed for own in sheet.seeds.values() for seed in own}
-    return {method for method, own in sheet.seeds.items() if set(own) == seeds}
+    """The methods whose means may be compared."""
+    return set(complete_of(sheet.seeds, sheet.expected_seeds))
 
 
 def best_and_worst(means: pd.DataFrame, lower_is_better: bool) -> dict[tuple[str, str], Mark]:
@@ -325,8 +324,5 @@ def failed_runs(sheet: Sheet, methods: Iterable[str], failures: Mapping[RunKey, 
 def seeds_cell(sheet: Sheet, method: str, failures: Mapping[RunKey, str]) -> Cell:
     """How many there are, and of how many; what became of the others, where that is known."""
     there = sheet.seeds.get(method, ())
-    count, expected = len(there), len(sheet.expected_seeds)
-    if count == expected:
-        return Cell(str(count), (count,))
     others = in_brief(of_method(failures, sheet.name, method, there).values())
-    return Cell(f"{count} of {expected}" + (f"; {others}" if others else ""), (count,))
+    return Cell(seeds_text(there, sheet.expected_seeds) + (f"; {others}" if others else ""), (len(there),))

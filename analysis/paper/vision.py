@@ -85,7 +85,7 @@ class _Own:
         half_width = None if isinf(interval.half_width) else interval.half_width
         difference = interval.mean - float(printed) if printed else None
         against = self.differences.get((method, domain))
-        missing = f" ({interval.n})" if interval.n < max(map(len, sheet.seeds.values())) else ""
+        missing = f" ({interval.n})" if method not in complete_methods(sheet) else ""
         return Cell(
             text=f"{interval.mean:.2f}{'' if half_width is None else f' ± {two_decimals(half_width)}'}{missing}",
             values=(interval.mean, half_width, interval.n, printed, printed_width, difference),
@@ -123,7 +123,7 @@ def _printed_half_width(paper: Sheet, method: str) -> str | None:
 def _notes(material: Material, ours: tuple[Sheet, ...], papers: tuple[Sheet, ...]) -> tuple[str, ...]:
     if not ours:
         return (why_published(material, NAME), printed_runs(papers[0]))
-    counts = sorted({len(seeds) for sheet in ours for seeds in sheet.seeds.values()})
+    counts = sorted({len({*seeds} & {*sheet.expected_seeds}) for sheet in ours for seeds in sheet.seeds.values()})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     expected = max(len(sheet.expected_seeds) for sheet in ours)
     notes = [

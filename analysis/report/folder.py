@@ -1,14 +1,14 @@
 """The report's folder: the page, and beside it every table and figure as files."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.claims import judge
 from analysis.claims.table import claims_table
 from analysis.failures import read_failures
 from analysis.figures import gather
-from analysis.records import Results
+from analysis.records import Results, from_there
 from analysis.render import FORMATS, write_tables
 from analysis.report.content import Report
 from analysis.report.drawing import drawing, keep
@@ -46,7 +46,7 @@ def write_report(
         tables = all_tables(results, material.aggregated, benchmarks, failures)
         pictures, not_drawn = keep(finish(), output / "figures")
     report = Report(
-        results=results,
+        results=replace(results, left_out=tuple(from_there(line, folder) for line in results.left_out)),
         groups=grouped(results, benchmarks, failures),
         judged=judged,
         tables=tuple(sorted(tables, key=lambda table: not table.name.startswith(OF_THE_PAPER))),

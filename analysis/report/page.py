@@ -7,8 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analysis.cells import NOTHING, Column, Row, Table
-from analysis.claims.reasons import p_text
+from analysis.cells import NOTHING, Column, Row, Table, p_text
 from analysis.claims.table import claims_table, difference_text, numbers_text
 from analysis.render import FORMATS, table_html
 from analysis.report.content import Report

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.probes.record import write_probe_record
+from benchmarks.record import read_record
 from benchmarks.registry import BENCHMARKS, methods_of
 from benchmarks.storage import curve_path
 from tests.analysis.synthetic import write_tree
-from tests.analysis.synthetic_probes import probe_records
+from tests.analysis.synthetic_probes import probe_of, probe_records
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "tests" / "analysis" / "golden" / "speed.json"
@@ -126,7 +127,8 @@ def write_results(folder: Path, seeds: int) -> Path:
     for path in suite.glob("*/*/seed-*.json"):
         curve_path(path).write_text(curve(BENCHMARKS[path.parts[-3]].recipe.steps))
     for probe in (*probe_records(MINI, probes=EVERY_SEED), *probe_records(MINI, seeds=(0,), probes=ONE_SEED)):
-        write_probe_record(probe, folder)
+        if probe.seed < seeds:
+            write_probe_record(probe_of(read_record(probe.run.path(folder)), probe.probe), folder)
     return suite
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.record import ENVIRONMENT, Passes, Record, Seconds, StepStatistics, write_record
 from benchmarks.registry import BENCHMARKS
 from benchmarks.sources import identity
-from benchmarks.variants import is_own
+from benchmarks.variants import is_own, passes_of
 
 Score = Callable[[str, int, str], float]
 """score(method, seed, domain): what the record says."""
@@ -31,6 +31,7 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
     distance = StepStatistics(first=0.0, median=0.02, mean=0.03, maximum=0.25, last=1e-5, share_zero=0.01)
     norm = StepStatistics(first=0.0, median=0.5, mean=0.5, maximum=0.75, last=0.5, share_zero=0.01)
     ascends = any(name in method for name in HAS_ASCENT)
+    passes = (2, 2) if is_own(method) else passes_of(method.partition("@")[0])
     fields: dict[str, object] = {
         "suite": "mini",
         "benchmark": benchmark,
@@ -42,8 +43,8 @@ def record(benchmark: str, method: str, seed: int, score: Score, **changes: obje
         "distance": distance if any(name in method for name in HAS_DISTANCE) else None,
         "perturbation_norm": norm if ascends else None,
         "degenerate_steps": 1 if method.startswith("TRAM-pre") else 0,
-        "selected_step": 100,
-        "passes": Passes(forward=2 if ascends else 1, backward=2 if ascends else 1),
+        "selected_step": row.recipe.steps * (1 + len(row.sequence)),
+        "passes": Passes(forward=passes[0], backward=passes[1]),
         "seconds": Seconds(prepare=1.0, train=10.0 + seed if not ascends else 20.0 + seed, evaluate=1.0),
         "peak_memory_bytes": 300 * 2**20,
         "revisions": {"data": "made up"} | ({"source": identity(row.source)} if row.source else {}),

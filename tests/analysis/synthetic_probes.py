@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from benchmarks.probes.record import ProbeRecord, Surface
+from benchmarks.probes.record import OF, ProbeRecord, Surface, fingerprint
+from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS
 
 AXIS = tuple(-1 + 0.25 * step for step in range(9))
@@ -64,6 +65,11 @@ def probe_record(benchmark: str, method: str, seed: int, probe: str, **changes: 
         "environment": {},
     }
     return ProbeRecord.model_validate(fields | changes)
+
+
+def probe_of(run: Record, probe: str) -> ProbeRecord:
+    """A record of the probe on the run of a record: on the weights that the run ended with."""
+    return probe_record(run.benchmark, run.method, run.seed, probe, revisions={OF: fingerprint(run)})
 
 
 def probe_records(

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult, aggregate, expected_methods
+from analysis.aggregate import (
+    ZERO_SHOT,
+    BenchmarkResult,
+    MethodResult,
+    aggregate,
+    complete_of,
+    expected_methods,
+    expected_seeds,
+    seeds_text,
+)
 from analysis.methods import in_order
 from analysis.records import Results, load
 from benchmarks.registry import BENCHMARKS, methods_of
@@ -55,7 +64,7 @@ def test_seeds_are_paired_by_number_not_by_position(tmp_path: Path) -> None:
     folder = write_tree(tmp_path, {"mini-xnli": ("SAM",)}, (2, 1, 7), score)
     (result,) = aggregate(load(folder))
     sam = method_of(result, "SAM")
-    assert result.seeds == (0, 1, 2, 7)
+    assert result.seeds == (0, 1, 2, 3, 4)
     assert sam.seeds == (1, 2, 7)
     assert sam.zero_shot.differences == {1: 0.5, 2: 0.5}
     assert sam.mean[ZERO_SHOT] == pytest.approx((10 + 20 + 70) / 3 + 0.5)
@@ -133,3 +142,29 @@ def test_what_is_missing_is_what_the_suite_would_run() -> None:
     )  # fmt: skip
     assert expected_methods("of my own", BENCHMARKS["mini-xnli"]) == methods_of(BENCHMARKS["mini-xnli"])
     assert set(expected_methods("mini", BENCHMARKS["mini-xnli"])) == set(methods_of(BENCHMARKS["mini-xnli"]))
+
+
+def test_a_stray_seed_changes_no_denominator(tmp_path: Path) -> None:
+    """Five seeds are all that the suite has; one method was run with a sixth."""
+
+    def score(method: str, seed: int, domain: str) -> float:
+        return 50.0 + len(method) + seed
+
+    runs = [record("mini-xnli", method, seed, score) for method in ("Adam", "SAM") for seed in range(5)]
+    (found,) = aggregate(Results("mini", (*runs, record("mini-xnli", "SAM", 7, score)), ()))
+    assert found.seeds == (0, 1, 2, 3, 4)
+    assert found.complete == ("Adam", "SAM")
+    assert [seeds_text(method.seeds, found.seeds) for method in found.run] == ["5", "5 and seed 7"]
+
+
+def test_the_suite_says_how_many_seeds_there_should_be() -> None:
+    def run(suite: str, seeds: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+        there = [(method, seed) for method, own in seeds.items() for seed in own]
+        return expected_seeds(suite, BENCHMARKS["mini-xnli"], there)
+
+    assert run("mini", {"Adam": (0,), "SAM": (0,)}) == (0, 1, 2, 3, 4)
+    assert run("mini", {"Adam": (0, 7), "SAM": (0, 7)}) == (0, 1, 2, 3, 4, 7)
+    assert run("of my own", {"Adam": (0, 7), "SAM": (0,)}) == (0, 7)
+    assert seeds_text((0, 8, 7), (0, 1)) == "1 of 2 and seeds 7, 8"
+    assert complete_of({"Adam": (0, 1), "SAM": (0,)}, (0, 1, 2)) == ("Adam",)
+    assert complete_of({"Adam": (8,), "SAM": (9,)}, (0, 1, 2)) == ()

@@ -43,7 +43,7 @@ def test_golden(suite: Path, name: str) -> None:
 def test_missing_seeds_and_methods_are_explained(suite: Path) -> None:
     letters = aggregate(load(suite))[0]
     for table in (benchmark_table(letters), overview_table(letters)):
-        assert cells(table, "TRAM-x")["seeds"].text == "2 of 3"
+        assert cells(table, "TRAM-x")["seeds"].text == "2 of 5"
         assert [row[0].text for row in table.sections[0]] == ["SGD", "SAM", "R3F", "TRAM-x"]
         not_run, unranked = table.notes
         assert not_run.startswith("Not run: ASAM, FSAM, TRPO, MESA, ")

@@ -104,11 +104,12 @@ def test_all_tables_and_numbers_can_be_included(folder: str, tmp_path: Path) -> 
 
 def test_a_number_is_read_as_it_is_printed(tmp_path: Path) -> None:
     """Through pdflatex and back: \\typeout writes what a macro expands to into the log."""
-    columns = (text_column("method"), Column("ZS Avg", ("ZS Avg", "ZS Avg std")))
-    table = Table("mini-m2d2", "", "", columns, (((text_cell("TRAM-x"), Cell("", (60.626, 1e-5))),),))
+    columns = (text_column("method"), Column("ZS Avg", ("ZS Avg", "ZS Avg std", "p", "Holm p")))
+    table = Table("mini-m2d2", "", "", columns, (((text_cell("TRAM-x"), Cell("", (60.626, 1e-5, 1e-13, 0.0042))),),))
     path = tmp_path / "numbers.tex"
-    typeout = r"\typeout{<\TramMiniMtwodtwoTRAMxZSAvg|\TramMiniMtwodtwoTRAMxZSAvgStd>}"
+    names = [f"\\TramMiniMtwodtwoTRAMx{heading}" for heading in ("ZSAvg", "ZSAvgStd", "P", "HolmP")]
+    typeout = f"\\typeout{{<{'|'.join(names)}>}}"
     path.write_text(
         f"\\documentclass{{article}}\n{macros([table])}\\begin{{document}}x{typeout}\\end{{document}}", encoding="utf-8"
     )
-    assert f"<60.63|{escaped('1e-05')}>" in compile_document(path)
+    assert f"<60.63|{escaped('1e-05')}|\\textless {{}} 0.001|0.004>" in compile_document(path)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from analysis.aggregate import ZERO_SHOT
 from analysis.cells import Cell, Table
+from analysis.correlated import correlated_methods
 from analysis.paper.correlation import (
     STEM,
     Line,
-    correlated_methods,
     fisher_interval,
     lines_of,
     p_of_zero,
@@ -114,8 +114,8 @@ def test_lines_correlate_fully() -> None:
     assert cells(found, "stdlib")["p"].text == "-"
     assert cells(found, ZERO_SHOT)["paper"].text == "+0.990, +0.968"
     assert found.notes == (
-        "Over 4 methods of mini-m2d2: all but the model before training and the combinations. The paper's p are below "
-        "0.01.",
+        "Over 4 methods of mini-m2d2: all but the model before training and the combinations, of those that the paper "
+        "has. The paper's p are below 0.01.",
         "The paper's averages are those of Wiki and S2ORC.",
     )
 

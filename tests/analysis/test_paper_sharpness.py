@@ -12,7 +12,7 @@ from analysis.records import Results, load
 from benchmarks.probes.record import ProbeRecord, write_probe_record
 from benchmarks.registry import BENCHMARKS
 from tests.analysis.synthetic import record, write_tree
-from tests.analysis.synthetic_probes import probe_record
+from tests.analysis.synthetic_probes import probe_of, probe_record
 
 ROW = BENCHMARKS["mini-xnli"]
 
@@ -106,7 +106,7 @@ def test_probes_whose_file_is_left_out_are_not_counted_and_told(tmp_path: Path) 
     for method in ("Adam", "SAM"):
         for seed in range(4):
             for kind in ("sharpness", "cka"):
-                write_probe_record(probe_record("mini-xnli", method, seed, kind), tmp_path)
+                write_probe_record(probe_of(record("mini-xnli", method, seed, lambda *_: 50.0), kind), tmp_path)
     bad = folder / "mini-xnli" / "SAM" / "seed-2" / "sharpness.json"
     bad.write_text("[]")
     (table,) = table_06_sharpness_cka(material_of(load(folder)))

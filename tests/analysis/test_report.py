@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -15,13 +16,15 @@ from typer.testing import CliRunner, Result
 
 import analysis.report.drawing as drawing
 from analysis.__main__ import app
-from analysis.figures import figures_of
+from analysis.figures import figures_of, gather
 from analysis.records import Results, load
 from analysis.report import write_report
 from analysis.report.content import Report
 from analysis.report.runs import Group, anchor, grouped, spans
+from benchmarks.record import write_record
 from benchmarks.registry import BENCHMARKS, methods_of
 from benchmarks.suites import SUITES
+from tests.analysis.bench import curve
 from tests.analysis.conftest import hand_score
 from tests.analysis.synthetic import record, write_tree
 from tests.analysis.synthetic_probes import probe_record
@@ -157,6 +160,35 @@ def test_files_left_out_are_no_missing_runs(suite: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ the page
 
 
+@pytest.mark.usefixtures("_no_figures")
+def test_the_page_has_the_same_bytes_wherever_the_tree_lies(suite: Path, tmp_path: Path) -> None:
+    """Also of what is left out: a curve, a copy, and two records of one run."""
+    (suite / "mini-m2d2" / "SAM" / "seed-2.metrics.jsonl").write_text("garbage")
+    shutil.copytree(suite / "mini-m2d2" / "SAM", suite / "old" / "mini" / "mini-m2d2" / "SAM")
+    write_record(record("mini-m2d2", "R3F", 0, lambda *_: 99.0), suite / "other")
+    shutil.copytree(suite, tmp_path / "elsewhere" / "mini")
+    pages = [
+        write_report(load(folder), folder, tmp_path / name).page.read_text()
+        for name, folder in (("one", suite), ("two", tmp_path / "elsewhere" / "mini"))
+    ]
+    assert pages[0] == pages[1]
+    assert str(tmp_path) not in pages[0]
+    assert "mini-m2d2/SAM/seed-2.metrics.jsonl: not a curve (Invalid JSON" in pages[0]
+    assert "mini-m2d2/SAM/seed-0.json: a copy of mini-m2d2/SAM/seed-0.json." in pages[0]
+
+
+def test_a_file_that_is_no_curve_takes_no_other_from_the_figure(suite: Path, tmp_path: Path) -> None:
+    for seed, text in enumerate((curve(4), curve(4), "garbage")):
+        (suite / "mini-m2d2" / "SAM" / f"seed-{seed}.metrics.jsonl").write_text(text)
+    found = run("figures", "--results", suite, "--output", tmp_path / "drawn", "--only", "convergence")
+    assert found.exit_code == 1
+    assert "SAM/seed-2.metrics.jsonl: not a curve" in found.stderr
+    assert "not drawn: convergence_mini-m2d2" not in found.stderr
+    assert gather(load(suite), suite, ["mini-m2d2"]).curves["SAM"].keys() == {0, 1}
+    allowed = ("--only", "convergence", "--allow-bad")
+    assert run("figures", "--results", suite, "--output", tmp_path / "drawn", *allowed).exit_code == 0
+
+
 @pytest.mark.usefixtures("_one_figure")
 def test_the_command_writes_the_page_with_all_its_files_and_says_what_is_in_it(suite: Path, tmp_path: Path) -> None:
     output = tmp_path / "deep" / "report"
@@ -254,7 +286,7 @@ def test_bad_files_are_on_the_page_and_end_with_1_unless_allowed(
     assert found.stderr.startswith(f"left out: {bad}: not readable as JSON")
     page = (tmp_path / "out" / "index.html").read_text()
     assert "Left out: 1 file</h2>" in page
-    assert f"<li>{bad}: not readable as JSON" in page
+    assert f"<li>{bad.relative_to(suite)}: not readable as JSON" in page
     assert 'href="#left-out"' in page
 
 

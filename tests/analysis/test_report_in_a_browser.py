@@ -16,8 +16,8 @@ from analysis.report import write_report
 from benchmarks.probes.record import write_probe_record
 from tests.analysis.conftest import hand_score
 from tests.analysis.report_pictures import CHROMIUM, FOLDER, PICTURES, Picture, take
-from tests.analysis.synthetic import write_tree
-from tests.analysis.synthetic_probes import probe_record
+from tests.analysis.synthetic import record, write_tree
+from tests.analysis.synthetic_probes import probe_of
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
@@ -39,7 +39,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     methods = {"mini-vision-letters": ("SGD", "SAM", "R3F"), "mini-m2d2": ("Adam", "SAM", "R3F", "TRAM-x")}
     suite = write_tree(folder / "results", methods, range(3), hand_score)
     write_tree(folder / "results", {"mini-vision-letters": ("TRAM-x",)}, range(2), hand_score)
-    write_probe_record(probe_record("mini-m2d2", "TRAM-x", 0, "sharpness"), folder / "results")
+    write_probe_record(probe_of(record("mini-m2d2", "TRAM-x", 0, hand_score), "sharpness"), folder / "results")
     bad = suite / "mini-m2d2" / "<img src=x onerror=alert(1)>" / "seed-0.json"
     bad.parent.mkdir()
     bad.write_text("{")

@@ -10,14 +10,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
-from benchmarks.contradiction import METHOD_FIELDS, contradiction
+from benchmarks.contradiction import METHOD_FIELDS, contradiction, probe_contradiction
+from benchmarks.methods import resolve
 from benchmarks.probes.record import probe_path, write_probe_record
-from benchmarks.record import ENVIRONMENT, Record, Run, read_record, write_record
+from benchmarks.record import ENVIRONMENT, Passes, Record, Run, read_record, write_record
 from benchmarks.row import Recipe
-from benchmarks.run import described
+from benchmarks.run import described, method_fields
+from benchmarks.storage import curve_path
 from benchmarks.tree import read_tree
 from tests.analysis.synthetic import record
-from tests.analysis.synthetic_probes import probe_record
+from tests.analysis.synthetic_probes import probe_of
 from tram import Ascent, Euclidean, Method
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +35,7 @@ def results(tmp_path: Path) -> Path:
     """Two runs, one of them probed."""
     for seed in (0, 1):
         write_record(record(BENCHMARK, "SAM", seed, score), tmp_path / "results")
-    write_probe_record(probe_record(BENCHMARK, "SAM", 0, "sharpness"), tmp_path / "results")
+    write_probe_record(probe_of(record(BENCHMARK, "SAM", 0, score), "sharpness"), tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -83,6 +85,14 @@ def drop(results: Path, key: str) -> Path:
     return place(results, 1)
 
 
+def statistics(results: Path, **values: float) -> Path:
+    return change(results, perturbation_norm=json.loads(place(results, 1).read_text())["perturbation_norm"] | values)
+
+
+def scored_on(results: Path, key: str) -> Path:
+    return change(results, metrics=json.loads(place(results, 1).read_text())["metrics"] | {key: 1.0})
+
+
 def probe_of_another_place(results: Path) -> Path:
     path = probe_path(Run("mini", BENCHMARK, "SAM", 1), "sharpness", results)
     path.parent.mkdir(parents=True)
@@ -105,6 +115,18 @@ DAMAGES: list[tuple[Callable[[Path], Path], str]] = [
     (lambda results: recipe(results, lr=9.5), "its recipe has lr = 9.5, and mini-vision-letters has"),
     (lambda results: move(results, f"mini/{BENCHMARK}/ASAM/seed-1.json"), "its content is the run"),
     (lambda results: move(results, f"mini/{BENCHMARK} copy/SAM/seed-1.json"), "its content is the run"),
+    (lambda results: change(results, selected_step=99), "its selected step is 99, and the last is 150. Move"),
+    (lambda results: change(results, degenerate_steps=151), "it has 151 degenerate steps of 150. Move"),
+    (
+        lambda results: change(results, passes={"forward": 3, "backward": 2}),
+        "its steps make 3 forward and 2 backward passes, and SAM makes 2 and 2. Move",
+    ),
+    (lambda results: statistics(results, median=0.8), "its perturbation_norm has median = 0.8 above its maximum of"),
+    (lambda results: statistics(results, share_zero=1.5), "its perturbation_norm has share_zero = 1.5, and can only"),
+    (
+        lambda results: scored_on(results, "test/accuracy/moon"),
+        "it has test/accuracy/moon, and the domains are letters",
+    ),
     (probe_of_another_place, "its content is sharpness of the run mini-vision-letters SAM seed 0"),
 ]
 
@@ -128,7 +150,7 @@ def test_validate_counts_and_ends_with_1(results: Path) -> None:
     """Synthetic records have no method fields, which `validate` holds against the library's."""
     found = validate(results)
     assert found.exit_code == 1
-    assert found.stdout == f"{results}: 0 valid records, 1 of probes, 2 not valid\n"
+    assert found.stdout == f"{results}: 0 valid records, 3 not valid\n"
     assert "seed-0.json: its method has type = None, and SAM has Method. Move or delete it" in found.stderr
 
 
@@ -178,6 +200,111 @@ def test_seeds_of_one_name_and_two_methods_have_no_mean(results: Path) -> None:
     )
 
 
+def test_only_the_seed_that_the_registry_does_not_know_is_left_out_and_by_both_commands(tmp_path: Path) -> None:
+    """The first of five is the odd one, and the library tells: in `validate`, and in the tables, which ask it then."""
+    right = method_fields(resolve("TRAM-x"))
+    other = right | {"trust_region": right["trust_region"] | {"scale": 3.0}}
+    paths = [
+        write_record(record(BENCHMARK, "TRAM-x", seed, score, method_fields=other if seed == 0 else right), tmp_path)
+        for seed in range(5)
+    ]
+    line = (
+        f"{paths[0]}: its method has trust_region.scale = 3.0, and TRAM-x has 1.0. Move or delete it, and run it again."
+    )
+    assert read_tree(tmp_path).problems == (line,)
+    assert validate(tmp_path).stderr == f"{line}\n"
+    assert [found.seed for found in read_tree(tmp_path).records] == [1, 2, 3, 4]
+
+
+def test_the_runs_of_other_data_than_most_of_their_benchmark_are_named(results: Path) -> None:
+    write_record(record(BENCHMARK, "ASAM", 0, score), results)
+    other = write_record(record(BENCHMARK, "ASAM", 1, score, revisions={"data": "other"}), results)
+    write_record(record("mini-m2d2", "SAM", 0, score, revisions={"data": "its own"}), results)
+    tree = read_tree(results)
+    assert tree.problems == (
+        f"{other}: made from other data or another model than other runs of {BENCHMARK}, by its revisions: data. "
+        "Move or delete it, and run it again.",
+    )
+    assert len(tree.records) == 4
+
+
+def test_where_no_data_is_that_of_most_runs_none_is_believed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_record(record(BENCHMARK, "SAM", seed, score, revisions={"data": str(seed), "torch": "2"}), tmp_path)
+    tree = read_tree(tmp_path)
+    assert tree.records == ()
+    assert [problem.partition(" by its ")[2] for problem in tree.problems] == [
+        "revisions: data. Move or delete it, and run it again."
+    ] * 2
+
+
+def test_a_probe_is_held_against_its_run(results: Path) -> None:
+    """A run that scores otherwise than when it was probed, and one that is gone."""
+    probe = probe_path(Run("mini", BENCHMARK, "SAM", 0), "sharpness", results)
+    write_record(record(BENCHMARK, "SAM", 0, score, metrics=NEW_SCORES), results)
+    assert read_tree(results).problems == (
+        f"{probe}: the run was made anew since. Move or delete it, and probe again.",
+    )
+    place(results, 0).unlink()
+    tree = read_tree(results)
+    assert tree.problems == (
+        f"{probe}: there is no valid record of its run. Make that anew first, then move or delete this one.",
+    )
+    assert tree.probes == ()
+    assert str(probe) in validate(results).stderr
+
+
+NEW_SCORES = record(BENCHMARK, "SAM", 0, score).metrics | {"test/nll/letters": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("probe", "key", "value", "complaint"),
+    [
+        ("cka", "test/cka/noise", 1.01, "test/cka/noise is 1.01, and can only be between 0 and 1."),
+        ("cka", "test/cka/noise", -0.01, "test/cka/noise is -0.01, and can only be between 0 and 1."),
+        ("cka", "test/cka/moon", 0.5, "it has test/cka/moon, and the domains are letters, "),
+        ("cka", "test/cka/noise", None, "no test/cka/noise."),
+        ("sharpness", "test/sharpness/noise", -101.0, "test/sharpness/noise is -101.0, and can only be between -100"),
+        ("sharpness", "test/sharpness/letters", None, "no test/sharpness/letters."),
+        ("forgetting", "weights/distance/all", -1.0, "weights/distance/all is -1.0, and can only be between 0 and inf"),
+        ("spectrum", "test/eigenvalue-1/letters", None, "no test/eigenvalue-1/letters."),
+    ],
+)
+def test_what_no_probe_measures_is_named(probe: str, key: str, value: float | None, complaint: str) -> None:
+    sound = probe_of(record(BENCHMARK, "SAM", 0, score), probe)
+    assert probe_contradiction(sound) is None
+    metrics = {name: found for name, found in (sound.metrics | {key: value}).items() if found is not None}
+    assert f"{probe_contradiction(sound.model_copy(update={'metrics': metrics}))}.".startswith(complaint)
+
+
+def test_rounding_may_take_cka_beyond_1_and_an_ascent_may_miss() -> None:
+    for probe, value in (("cka", 1 + 1e-9), ("sharpness", -0.5)):
+        sound = probe_of(record(BENCHMARK, "SAM", 0, score), probe)
+        metrics = sound.metrics | {f"test/{probe}/noise": value}
+        assert probe_contradiction(sound.model_copy(update={"metrics": metrics})) is None
+
+
+def test_a_surface_is_of_the_rows_domains() -> None:
+    sound = probe_of(record(BENCHMARK, "SAM", 0, score), "surface-line")
+    assert probe_contradiction(sound) is None
+    assert sound.surface is not None
+    losses = {"moon": next(iter(sound.surface.losses.values()))}
+    strange = sound.model_copy(update={"surface": sound.surface.model_copy(update={"losses": losses})})
+    assert str(probe_contradiction(strange)).startswith("it has surface/nll/moon, and the domains are")
+    assert probe_contradiction(sound.model_copy(update={"surface": None})) == "no surface"
+
+
+def test_a_file_beside_a_record_that_is_no_curve_is_named_and_the_record_kept(results: Path) -> None:
+    curve_path(place(results, 0)).write_text('{"step": 1, "loss": 2.0}\n')
+    path = curve_path(place(results, 1))
+    path.write_text("garbage")
+    tree = read_tree(results)
+    (line,) = tree.problems
+    assert line.startswith(f"{path}: not a curve (Invalid JSON")
+    assert line.endswith(". Delete it and its record, and run it again.")
+    assert [found.seed for found in tree.records] == [0, 1]
+
+
 def test_a_copy_is_named_and_counted_once(results: Path) -> None:
     kept, copy = place(results, 0), place(results / "backup", 0)
     copy.parent.mkdir(parents=True)
@@ -191,14 +318,14 @@ def test_of_two_that_differ_none_is_believed(results: Path) -> None:
     write_record(record(BENCHMARK, "SAM", 0, lambda *_: 99.0), results / "other")
     tree = read_tree(results)
     assert [found.seed for found in tree.records] == [1]
-    assert len(tree.problems) == 2
+    assert len(tree.problems) == 3  # and the probe of the run
     for path in (place(results, 0), place(results / "other", 0)):
         assert any(line.startswith(f"{path}: the run of ") and "other content" in line for line in tree.problems)
 
 
 def test_probes_are_held_against_the_registry_and_counted_once(results: Path) -> None:
-    write_probe_record(probe_record(BENCHMARK, "SAM", 0, "sharpness"), results / "copied")
-    unknown = probe_record(BENCHMARK, "SAM", 0, "sharpness").model_copy(update={"benchmark": "mini-gone"})
+    write_probe_record(probe_of(record(BENCHMARK, "SAM", 0, score), "sharpness"), results / "copied")
+    unknown = probe_of(record(BENCHMARK, "SAM", 0, score), "sharpness").model_copy(update={"benchmark": "mini-gone"})
     write_probe_record(unknown, results)
     tree = read_tree(results)
     assert len(tree.probes) == 1
@@ -227,7 +354,9 @@ def test_a_record_of_this_code_fits_its_own_row() -> None:
 def test_the_model_before_training_has_no_steps() -> None:
     trained = record("m2d2-wiki", "Adam", 0, score)
     assert contradiction(trained) is None
-    untrained = trained.model_copy(update={"method": "zero-shot"})
+    untrained = trained.model_copy(
+        update={"method": "zero-shot", "passes": Passes(forward=0, backward=0), "selected_step": 0}
+    )
     assert contradiction(untrained) == f"its recipe has steps = {trained.recipe['steps']}, and m2d2-wiki has 0"
     assert contradiction(untrained.model_copy(update={"recipe": trained.recipe | {"steps": 0}})) is None
 
@@ -241,3 +370,23 @@ def test_reading_says_what_is_unreadable(results: Path) -> None:
     place(results, 0).mkdir()
     with pytest.raises(Exception, match=r"seed-0\.json: not readable \(Is a directory\)"):
         read_record(place(results, 0))
+
+
+@pytest.mark.parametrize("command", ["validate", "migrate"])
+def test_a_folder_without_records_is_none_to_check(command: str, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, [command, str(tmp_path)])
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == f"Error: no records below {tmp_path}. Run `make reproduce` first, or name another folder.\n"
+
+
+def test_what_has_no_name_of_a_record_is_named(results: Path) -> None:
+    """Not what lies beside the suites, and not what tools keep in hidden folders."""
+    for name in ("conformance.json", "performance/cpu.json", "mini/.ledger/notes.json"):
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_text("{}")
+    strays = [results / "mini" / name for name in (f"{BENCHMARK}/SAM/Seed-5.json", f"{BENCHMARK}/b.JSON", "stray.json")]
+    for path in strays:
+        path.write_text("{}")
+    line = "no record of a run has such a name. Move or delete it."
+    assert sorted(read_tree(results).problems) == sorted(f"{path}: {line}" for path in strays)
+    assert sorted(read_tree(results / "mini").problems) == sorted(f"{path}: {line}" for path in strays)

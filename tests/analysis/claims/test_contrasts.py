@@ -138,6 +138,24 @@ def test_the_best_alternative_is_judged_by_its_weakest_contrast() -> None:
     assert found.confidence == pytest.approx(0.975)
 
 
+def test_the_alternative_with_the_highest_mean_decides_though_another_is_surer() -> None:
+    sure, highest = (contrast(1.0, 1.01, 0.99),), (contrast(3.0, 1.0, 5.0),)
+    found = Contrasts((sure, highest), (), 0)
+    assert found.is_ahead
+    assert found.best is highest
+    assert found.deciding.advantage == pytest.approx(3.0)
+    assert found.choices == 2
+
+
+def test_where_none_is_ahead_the_least_refuted_decides() -> None:
+    """The one just below is surely below; the noisy one may yet be ahead, and the claim with it."""
+    just_below, noisy = (contrast(-0.1, -0.101, -0.099),), (contrast(-9.0, 5.0, 1.0),)
+    found = Contrasts((just_below, noisy), (), 0)
+    assert not found.is_ahead
+    assert found.highest is just_below
+    assert found.best is noisy
+
+
 def test_choices_count_alternatives_for_the_claim_and_contrasts_against_it() -> None:
     ahead, behind = contrast(1.0, 1.2, 0.8), contrast(-1.0, -1.2, -0.8)
     assert Contrasts(((ahead, ahead, ahead),), (), 0).choices == 1

@@ -38,6 +38,13 @@ def shown(judged: tuple[Judged, ...], width: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["mini", "published"])
+def test_what_is_no_difference_is_said_above_the_table(name: str) -> None:
+    """Steadier claims show the logarithm of a ratio, trends a correlation."""
+    caption = claims_table(judged_on(name)).caption
+    assert "of two spreads over seeds it is the logarithm of their ratio, and a trend has its r instead" in caption
+
+
+@pytest.mark.parametrize("name", ["mini", "published"])
 def test_golden(name: str) -> None:
     """To renew after a wanted change: `python -m tests.analysis.claims.write_golden`, then read the files."""
     judged = judged_on(name)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from analysis.figures import NothingToDrawError, curves
-from analysis.figures.curves import POINTS, band, read_curve, read_curves, smoothed
+import benchmarks.curve
+from analysis.figures.curves import band, read_curve, read_curves, smoothed
 from analysis.figures.style import INK, METHOD_STYLES, PALE
 from analysis.figures.training import draw_convergence, draw_distance
-from benchmarks.record import Record
+from benchmarks.curve import POINTS
+from benchmarks.record import Record, RecordError
 from tests.analysis.figures.artists import line_in, panel
 from tests.analysis.figures.golden import ROOT, material
 from tests.analysis.synthetic import record
@@ -45,7 +46,7 @@ def test_a_short_curve_is_read_whole(tmp_path: Path) -> None:
 def test_of_a_long_curve_evenly_spaced_steps_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
     monkeypatch.setattr(
-        curves, "_STEPS", SimpleNamespace(validate_json=lambda text: parsed.append(text) or json.loads(text))
+        benchmarks.curve, "_STEPS", SimpleNamespace(validate_json=lambda text: parsed.append(text) or json.loads(text))
     )
     curve = read_curve(write(tmp_path, 50_000), tmp_path)
     assert curve is not None
@@ -58,13 +59,24 @@ def test_what_is_not_a_curve_is_named(tmp_path: Path) -> None:
     run = write(tmp_path, 3)
     path = run.run.path(tmp_path).with_name("seed-0.metrics.jsonl")
     whole = path.read_text()
-    for broken in ('{"step": 4, "lo', '{"step": 4, "loss": "low"}', "[4, 1.0]"):
-        path.write_text(whole + broken)
-        with pytest.raises(NothingToDrawError, match=r"seed-0\.metrics\.jsonl is not a curve .* run it again"):
+    broken = ('{"step": 4, "lo', '{"step": 4, "loss": "low"}', "[4, 1.0]", '{"loss": 1.0}', "\xff")
+    for line in broken:
+        path.write_text(whole + line, encoding="latin-1")
+        with pytest.raises(RecordError, match=r"seed-0\.metrics\.jsonl: not a curve .* run it again"):
             read_curve(run, tmp_path)
+        assert read_curves([run, write(tmp_path, 2, 5)], tmp_path)["TRAM-prev"].keys() == {5}
     path.unlink()
     assert read_curve(run, tmp_path) is None
     assert read_curves([run], tmp_path) == {}
+
+
+def test_a_scalar_that_was_not_finite_is_a_gap(tmp_path: Path) -> None:
+    run = write(tmp_path, 2)
+    path = run.run.path(tmp_path).with_name("seed-0.metrics.jsonl")
+    path.write_text('{"step": 1, "distance": null}\n{"step": 2, "distance": 0.5}\n')
+    curve = read_curve(run, tmp_path)
+    assert curve is not None
+    assert np.array_equal(curve["distance"], [np.nan, 0.5], equal_nan=True)
 
 
 def test_the_band_is_the_median_and_the_range(tmp_path: Path) -> None:

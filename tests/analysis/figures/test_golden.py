@@ -54,7 +54,7 @@ def test_methods_with_settings_have_room_too(tmp_path: Path) -> None:
         "TRAM-prev@maximum=validation",
     )
     folder = write_tree(tmp_path, {"mini-xnli": names}, range(3), lambda name, seed, at: 50 + len(name + at) + seed % 2)
-    for drawing in figures_of(gather(load(folder), folder), ["overview", "domains", "correlation", "scores", "cost"]):
+    for drawing in figures_of(gather(load(folder), folder), ["overview", "domains", "scores", "cost"]):
         seen = see(drawing.draw())
         assert [each for each in seen.written if outside(each, seen.width, seen.height)] == [], drawing.name
         assert [pair for pair in combinations(seen.written, 2) if pair[0].overlaps(pair[1])] == [], drawing.name

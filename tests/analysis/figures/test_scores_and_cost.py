@@ -131,12 +131,13 @@ def test_gains_stand_over_costs(suite: Path) -> None:
 
 
 def test_equal_passes_share_a_column_and_equal_ratios_a_place(suite: Path) -> None:
+    write_tree(suite.parent, {"mini-vision-letters": ("TRPO", "ASAM")}, range(3), lambda *_: 50.0)
     passes, time, memory = draw_cost(gather(load(suite), suite).of("mini-vision-letters")).get_axes()
-    # In this suite SGD and R3F take 2 passes, SAM and TRAM-x 4: two methods halve a column that is 1 wide.
+    # SGD takes 2 passes, R3F and TRPO 3, SAM and ASAM 4, TRAM-x 5: two methods halve a column that is 1 wide.
     places = {name: x for name, (x, _) in points(passes).items()}
-    assert places == {"Adam": 1.75, "R3F": 2.25, "SAM": 3.75, "TRAM-x": 4.25}
-    assert passes.get_xlim() == (1.5, 4.5)
-    assert [label.get_text() for label in passes.get_xticklabels()] == ["2", "3", "4"]
+    assert places == {"Adam": 2, "TRPO": 2.75, "R3F": 3.25, "SAM": 3.75, "ASAM": 4.25, "TRAM-x": 5}
+    assert passes.get_xlim() == (1.5, 5.5)
+    assert [label.get_text() for label in passes.get_xticklabels()] == ["2", "3", "4", "5"]
     shaded = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in passes.patches]
     assert shaded == [(1.5, 2.5), (3.5, 4.5)]
     assert {x for x, _ in points(memory).values()} == {1.0}

@@ -198,6 +198,7 @@ def test_a_surface_without_the_training_domain_is_named(tmp_path: Path) -> None:
 
 def test_sharpness_inside_against_outside_beside_table_6(probed: Material) -> None:
     figure = draw_sharpness(probed)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "both equal"
     # Seeds differ by 0, 0.1, ..., 0.4; domains by 0.05 for a letter.
     names = [len(name) for name in probed.sheet.zero_shot_domains]
     middle = flatness("ASAM") + 0.2
