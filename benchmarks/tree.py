@@ -155,8 +155,11 @@ def _strays(folder: Path, found: Iterable[Path]) -> Iterator[Path]:
     for suite in sorted({path.parents[2] for path in found}):
         for depth in ("*", "*/*", "*/*/*"):
             for path in sorted(suite.glob(depth)):
-                is_read = path.match("seed-*.json") or any(part.startswith(".") for part in path.parts[-3:])
-                if path.suffix.lower() == ".json" and path.is_relative_to(folder) and not is_read and path.is_file():
+                # Most paths are of records: the cheapest question comes first.
+                if path.suffix.lower() != ".json" or (path.name.startswith("seed-") and path.suffix == ".json"):
+                    continue
+                is_hidden = any(part.startswith(".") for part in path.parts[-3:])
+                if not is_hidden and path.is_relative_to(folder) and path.is_file():
                     yield path
 
 

@@ -83,7 +83,7 @@ def macro_name(*parts: str) -> str:
 
 def escaped(text: str) -> str:
     """The text as LaTeX prints it, on one line; a character that the plain fonts have not becomes its code point."""
-    one_line = "".join(_character(character) for character in " ".join(text.split()))
+    one_line = " ".join(text.split()).translate(_PRINTED)
     return re.sub(r"([-'])(?=\1)", r"\1{}", one_line)  # two hyphens would be a dash, two apostrophes a quotation mark
 
 
@@ -97,6 +97,17 @@ def _character(character: str) -> str:
         dotless = {"i": r"\i", "j": r"\j"}.get(base, base)
         return f"{_ACCENTS[accents[0]]}{{{dotless}}}"
     return f"[U+{ord(character):04X}]"
+
+
+class _Printed(dict[int, str]):
+    """By code point; asked for once each."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _character(chr(code))
+        return self[code]
+
+
+_PRINTED = _Printed()
 
 
 def _without_prose(table: Table) -> Table:
