@@ -163,7 +163,7 @@ def _strays(folder: Path, found: Iterable[Path]) -> Iterator[Path]:
                     yield path
 
 
-def _grouped(found: Mapping[Path, Record], key: Callable[[Record], object]) -> Iterable[list[Path]]:
+def _grouped(found: Mapping[Path, AnyRecord], key: Callable[[AnyRecord], object]) -> Iterable[list[Path]]:
     """The paths whose records have a key in common."""
     groups: dict[object, list[Path]] = {}
     for path, record in found.items():
@@ -175,11 +175,8 @@ def _one_each(
     found: Mapping[Path, AnyRecord], identity: Callable[[AnyRecord], object], wrong: dict[Path, str]
 ) -> tuple[AnyRecord, ...]:
     """The records whose identity no other has; of copies that say the same the one at the shortest path."""
-    places: dict[object, list[Path]] = {}
-    for path, record in found.items():
-        places.setdefault(identity(record), []).append(path)
     kept = []
-    for paths in places.values():
+    for paths in _grouped(found, identity):
         first, *others = sorted(paths, key=lambda path: (len(path.parts), path))
         if all(found[other] == found[first] for other in others):
             kept.append(found[first])

@@ -50,19 +50,18 @@ def growth_with_parameters(sizes: Sequence[int], device: torch.device, rounds: i
     costs: dict[str, list[float]] = {name: [] for name in GROWING}
     for done, size in enumerate(sizes, start=1):
         work = bare_work(size, device)
-        optimizer = optimizer_of(work)
-
-        def clear(model: nn.Module = work.model) -> None:
-            for param in model.parameters():
-                param.grad = None
-
-        steps: dict[str, Step] = {"Adam": plain_step(work, optimizer)}
-        steps |= {name: method_step(work, optimizer, name)[0] for name in GROWING}
-        seconds = rounds_of({name: Timed(step, clear) for name, step in steps.items()}, device, rounds)
+        seconds = _rounds_of_growing(work, device, rounds)
         for name in GROWING:
             costs[name].append(float(np.median(np.subtract(seconds[name], seconds["Adam"]))))
         report("growth with parameters", done, len(sizes))
     return _growth("parameters", "seconds beyond Adam's step", sizes, costs)
+
+
+def _rounds_of_growing(work: Work, device: torch.device, rounds: int) -> dict[str, list[float]]:
+    optimizer = optimizer_of(work)
+    steps: dict[str, Step] = {"Adam": plain_step(work, optimizer)}
+    steps |= {name: method_step(work, optimizer, name)[0] for name in GROWING}
+    return rounds_of({name: Timed(step, work.model.zero_grad) for name, step in steps.items()}, device, rounds)
 
 
 def growth_of_bytes(sizes: Sequence[int], device: torch.device, report: Report) -> Growth:
@@ -88,15 +87,7 @@ def growth_with_micro_batches(
     costs: dict[str, list[float]] = {name: [] for name in ("Adam", *GROWING)}
     for done, count in enumerate(counts, start=1):
         work = work_of(replace(size, examples=count, micro_batches=count), device, torch.float32)
-        optimizer = optimizer_of(work)
-
-        def clear(model: nn.Module = work.model) -> None:
-            for param in model.parameters():
-                param.grad = None
-
-        steps: dict[str, Step] = {"Adam": plain_step(work, optimizer)}
-        steps |= {name: method_step(work, optimizer, name)[0] for name in GROWING}
-        seconds = rounds_of({name: Timed(step, clear) for name, step in steps.items()}, device, rounds)
+        seconds = _rounds_of_growing(work, device, rounds)
         for name, found in costs.items():
             found.append(float(np.median(seconds[name])))
         report("growth with micro-batches", done, len(counts))
