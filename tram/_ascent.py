@@ -1,12 +1,12 @@
 """The ascent: theta <- theta + epsilon over lists of tensors, decided wholly on the device."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tram._weights import alike
+from tram._weights import alike, in_parts
 from tram.geometry import Euclidean, Geometry, dual_and_norms, norms_of
 
 
@@ -90,7 +90,7 @@ def _parts(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
     part: list[list[Tensor]] = [[] for _ in lists]
     elements = 0
     for tensors in zip(*lists, strict=True):
-        for pieces in zip(*map(_split, tensors), strict=True):
+        for pieces in zip(*(in_parts(tensor, _CACHED_ELEMENTS) for tensor in tensors), strict=True):
             if part[0] and elements + pieces[0].numel() > _CACHED_ELEMENTS:
                 yield part
                 part, elements = [[] for _ in lists], 0
@@ -98,9 +98,3 @@ def _parts(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
                 members.append(piece)
             elements += pieces[0].numel()
     yield part
-
-
-def _split(tensor: Tensor) -> Sequence[Tensor]:
-    if tensor.numel() <= _CACHED_ELEMENTS:
-        return (tensor,)
-    return tensor.split(max(1, _CACHED_ELEMENTS * len(tensor) // tensor.numel()))

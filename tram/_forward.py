@@ -15,7 +15,8 @@ mask: (batch, [tokens]), False where a prediction does not count in d."""
 ReferenceLogits = Callable[[Any], Tensor | None]
 """reference_logits(batch) -> the reference's logits of that batch, or None where they have to be computed.
 
-If it has a method keep(batch, logits), it is handed those that were."""
+If it has a method keep(batch, logits), it is handed those that were; where it has an attribute `complete` that is true,
+it never gives None again."""
 
 
 def outputs_of(forward: Forward, batch: Any, is_called_again: bool) -> tuple[Tensor, Any, Tensor | None]:

@@ -211,6 +211,27 @@ def refuse_unknown_replica(model: nn.Module, processes: Processes) -> Iterator[N
         handle.remove()
 
 
+@contextmanager
+def refuse_bypassed_replica(processes: Processes) -> Iterator[None]:
+    """On leaving it, raise ValueError if no replica was called within: nobody would average its gradients."""
+    replicas = processes.replicas
+    if not replicas or DistributedDataParallel._active_ddp_module in replicas:
+        yield
+        return
+    called: list[nn.Module] = []
+    handles = [replica.register_forward_pre_hook(lambda module, _: called.append(module)) for replica in replicas]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not called:
+        raise ValueError(
+            "forward(batch) does not call the DistributedDataParallel that TRAM was given, but what is inside it, so "
+            "that gradients would not be averaged: let it call ddp_model(...), not ddp_model.module(...)"
+        )
+
+
 def _shards(model: nn.Module, sharded: tuple[Any, ...], sync: Sync) -> Processes:
     from torch.distributed.tensor import DTensor
 

@@ -75,8 +75,8 @@ def non_finite(grads: list[Tensor]) -> Tensor:
 
 @contextmanager
 def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
-    """The values of two lists exchanged, and back on leaving, by way of temporary memory as large as the largest tensor
-    or, but on a CPU, as an eighth of all.
+    """The values of two lists exchanged, and back on leaving, by way of temporary memory: on a CPU as much as its cache
+    holds, elsewhere as large as the largest tensor or as an eighth of all.
 
     That is allocated before anything moves: running out of memory leaves every value where it was.
     """
@@ -95,24 +95,30 @@ def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
 _Lot = tuple[list[Tensor], list[Tensor], list[Tensor]]
 """Tensors of both lists, and as much temporary memory, which the next lot uses again."""
 
+_CACHED_ELEMENTS = 1 << 17
+"""As many as the cache of a CPU holds of both sides and what is between them."""
 
+
+@torch.no_grad()
 def _lots(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[_Lot]:
-    """Each tensor by itself, or at most some twenty lots for each device and dtype, however many tensors there are."""
-    groups: dict[tuple[torch.device, torch.dtype], list[int]] = defaultdict(list)
-    for index, tensor in enumerate(left):
-        groups[tensor.device, tensor.dtype].append(index)
+    """Each tensor by itself, a large one in parts, or at most some twenty lots for each device and dtype, however many
+    tensors there are."""
+    groups: dict[tuple[torch.device, torch.dtype], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for pair in zip(left, right, strict=True):
+        groups[pair[0].device, pair[0].dtype].append(pair)
     lots: list[_Lot] = []
     for (device, dtype), group in groups.items():
-        sizes = [left[index].numel() for index in group]
         alone = _is_for_one_by_one(device)
+        pairs = [rows for pair in group for rows in _at_a_time(*pair)] if alone else group
+        sizes = [one.numel() for one, _ in pairs]
         scratch = torch.empty(max(max(sizes), 0 if alone else sum(sizes) // 8), device=device, dtype=dtype)
         begin = len(scratch)
-        for index, size in zip(group, sizes, strict=True):
+        for pair, size in zip(pairs, sizes, strict=True):
             if alone or begin == len(scratch) or begin + size > len(scratch):
                 lots.append(([], [], []))
                 begin = 0
-            held = scratch[begin : begin + size].view(left[index].shape)
-            for part, tensor in zip(lots[-1], (left[index], right[index], held), strict=True):
+            held = scratch[begin : begin + size].view(pair[0].shape)
+            for part, tensor in zip(lots[-1], (*pair, held), strict=True):
                 part.append(tensor)
             begin += size
     return lots
@@ -121,6 +127,17 @@ def _lots(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[_Lot]:
 def _is_for_one_by_one(device: torch.device) -> bool:
     """A CPU, whose cache may hold one tensor: elsewhere it is kernels that cost, and one may copy many tensors."""
     return device.type == "cpu"
+
+
+def _at_a_time(left: Tensor, right: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(in_parts(left, _CACHED_ELEMENTS), in_parts(right, _CACHED_ELEMENTS), strict=True)
+
+
+def in_parts(tensor: Tensor, elements: int) -> Sequence[Tensor]:
+    """Views of some of its rows each, of at most so many elements unless one row has more."""
+    if tensor.numel() <= elements:
+        return (tensor,)
+    return tensor.split(max(1, elements * len(tensor) // tensor.numel()))
 
 
 @torch.no_grad()

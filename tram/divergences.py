@@ -41,45 +41,45 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 class _KL(torch.autograd.Function):
-    """What `_kl` says, with as few temporaries as can be: terms of one form where |D| <= 1, of another elsewhere."""
+    """What `_kl` says: terms of one form where |D| <= 1, of another elsewhere."""
 
     @staticmethod
     def forward(ctx: Any, log_p: Tensor, log_q: Tensor) -> Tensor:
-        ctx.save_for_backward(log_p, log_q)
-        p, q, ratio, near = _compared(log_p, log_q)
-        small = torch.expm1(near).sub_(near).mul_(p)
-        large = q.sub_(p).sub_(p.mul_(ratio))
-        return _chosen(ratio, small, large).sum(-1)
+        p, q = log_p.exp(), log_q.exp()
+        # D is 2, which is far, where p = 0.
+        ratio = torch.nan_to_num_(log_q - log_p, nan=2.0, posinf=2.0, neginf=-math.inf)
+        near = ratio.clamp(-1.0, 1.0)
+        excess = torch.expm1(near)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(p, q, ratio, near, excess)
+            small, large = (excess - near).mul_(p), (q - p).sub_(p * ratio)
+            return _chosen(ratio.abs(), small, large).sum(-1)
+        # With as few temporaries as can be.
+        small, large = excess.sub_(near).mul_(p), q.sub_(p).sub_(p.mul_(ratio))
+        return _chosen(ratio.abs_(), small, large).sum(-1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_rows: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        p, q, ratio, near = _compared(*ctx.saved_tensors)
-        excess = torch.expm1(near)
+        p, q, ratio, near, excess = ctx.saved_tensors
         # As torch's clamp does, that of D passes nothing on where it is exactly at its bounds.
         by_log_q = (excess + 1).mul_(p).sub_(p).mul_(near.abs().lt_(1.0))
         by_log_p = None
         if ctx.needs_input_grad[0]:
-            small = excess.sub_(near).mul_(p).sub_(by_log_q)
+            small = (excess - near).mul_(p).sub_(by_log_q)
             large = (-1 - ratio).mul_(p).add_(p)
-            by_log_p = _chosen(ratio.clone(), small, large).mul_(grad_rows[..., None])
-        by_log_q = _chosen(ratio, by_log_q, q.sub_(p)).mul_(grad_rows[..., None])
+            by_log_p = _chosen(ratio.abs(), small, large).mul_(grad_rows[..., None])
+        by_log_q = _chosen(ratio.abs(), by_log_q, q - p).mul_(grad_rows[..., None])
         return by_log_p, by_log_q
 
 
-def _compared(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """p, q, D = log q - log p and D cut off at -1 and 1; D is 2, which is far, where p = 0."""
-    ratio = torch.nan_to_num_(log_q - log_p, nan=2.0, posinf=2.0, neginf=-math.inf)
-    return log_p.exp(), log_q.exp(), ratio, ratio.clamp(-1.0, 1.0)
-
-
-def _chosen(ratio: Tensor, small: Tensor, large: Tensor) -> Tensor:
-    """`small` where |D| <= 1, else `large`; all three are overwritten.
+def _chosen(size: Tensor, small: Tensor, large: Tensor) -> Tensor:
+    """`small` where `size`, that of D, is at most 1, else `large`; all three may be overwritten.
 
     By multiplying with 1 and 0, which a CPU does ten times as fast as choosing, and may where each is finite as long as
     the other counts. A NaN among the logits is in both.
     """
-    is_near = ratio.abs_().le_(1.0)
+    is_near = size.le_(1.0)
     return small.mul_(is_near).addcmul_(large, is_near.neg_().add_(1.0))
 
 
@@ -267,35 +267,56 @@ def distance(
 class _ChunkedSum(torch.autograd.Function):
     """The weighted sum of a divergence over rows, in float32 at least, holding one chunk of temporaries at a time.
 
-    The backward pass computes each chunk again instead of keeping its softmax: nothing of the size of the logits is
-    stored beside the logits themselves and the gradient that has to be returned.
+    A gradient is made with the value, while a chunk and its softmax are at hand. Of logits in half precision it is
+    made in the backward pass instead, for until then it would have to be kept in float32, in twice their memory.
     """
 
     @staticmethod
     def forward(ctx: Any, divergence: Divergence, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
         ctx.divergence = divergence
-        ctx.save_for_backward(reference, current, weights)
-        dtype = weights.dtype
-        found = [_rows(divergence, reference[part].to(dtype), current[part].to(dtype)) for part in _chunks(current)]
-        # Not a product: a padded row may hold anything, and 0 * inf is not 0.
-        return torch.where(weights > 0, torch.cat(found), 0.0).sum()
+        ctx.is_made_later = {reference.dtype, current.dtype} != {weights.dtype}
+        needs = (False, False) if ctx.is_made_later else ctx.needs_input_grad[1:3]
+        total, grads = _summed(divergence, reference, current, weights, needs, weights.new_ones(()))
+        ctx.save_for_backward(*((reference, current, weights) if ctx.is_made_later else grads))
+        return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
-        reference, current, weights = ctx.saved_tensors
         needs = ctx.needs_input_grad[1:3]
-        grads = [torch.empty_like(side) for side, need in zip((reference, current), needs, strict=True) if need]
-        for part in _chunks(current):
-            left, right = reference[part].detach().to(weights.dtype), current[part].detach().to(weights.dtype)
-            leaves = [side.requires_grad_() for side, need in zip((left, right), needs, strict=True) if need]
-            counts = weights[part] > 0
-            with torch.enable_grad():
-                total = torch.where(counts, _rows(ctx.divergence, left, right), 0.0).sum()
-            for grad, piece in zip(grads, torch.autograd.grad(total, leaves), strict=True):
-                grad[part] = torch.where(counts[:, None], piece * grad_total, 0.0).to(grad.dtype)
+        if ctx.is_made_later:
+            reference, current, weights = ctx.saved_tensors
+            _, grads = _summed(ctx.divergence, reference, current, weights, needs, grad_total)
+        else:
+            grads = [grad * grad_total for grad in ctx.saved_tensors]
         found = iter(grads)
         return None, *(next(found) if need else None for need in needs), None
+
+
+def _summed(
+    divergence: Divergence,
+    reference: Tensor,
+    current: Tensor,
+    weights: Tensor,
+    needs: tuple[bool, bool],
+    factor: Tensor,
+) -> tuple[Tensor, list[Tensor]]:
+    """The sum over rows, and `factor` times its gradient by each side that needs one."""
+    sides = (reference, current)
+    grads = [torch.empty_like(side) for side, need in zip(sides, needs, strict=True) if need]
+    found = []
+    for part in _chunks(current):
+        left, right = pair = [side[part].detach().to(weights.dtype) for side in sides]
+        leaves = [side.requires_grad_() for side, need in zip(pair, needs, strict=True) if need]
+        counts = weights[part] > 0
+        with torch.set_grad_enabled(bool(leaves)):
+            # Not a product: a padded row may hold anything, and 0 * inf is not 0.
+            rows = torch.where(counts, _rows(divergence, left, right), 0.0)
+            pieces = torch.autograd.grad(rows.sum(), leaves) if leaves else ()
+        found.append(rows.detach())
+        for grad, piece in zip(grads, pieces, strict=True):
+            grad[part] = torch.where(counts[:, None], piece * factor, 0.0).to(grad.dtype)
+    return torch.cat(found).sum(), grads
 
 
 def _rows(divergence: Divergence, reference: Tensor, current: Tensor) -> Tensor:

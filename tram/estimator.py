@@ -34,7 +34,14 @@ from tram._modes import (
     set_random_state,
 )
 from tram._noise import InputNoise, find_input_module
-from tram._parallel import Processes, Sync, find_processes, refuse_inside_replica, refuse_unknown_replica
+from tram._parallel import (
+    Processes,
+    Sync,
+    find_processes,
+    refuse_bypassed_replica,
+    refuse_inside_replica,
+    refuse_unknown_replica,
+)
 from tram._weights import (
     alike,
     copies,
@@ -88,7 +95,8 @@ class TRAM:
     averaged: m-sharpness.
 
     `reference_logits` saves the reference's forward where the reference is the weights of the first step, without
-    dropout (TRAM-pre), and its logits were kept: see `KeptLogits` and `ReferenceLogits`.
+    dropout (TRAM-pre), and its logits were kept: see `KeptLogits` and `ReferenceLogits`. Once those of every example
+    are, its weights are dropped as well.
 
     `scale` and `maximum`, at first those of the method's trust region, may be set between steps: a bound that moves.
 
@@ -119,7 +127,7 @@ class TRAM:
                 "model.parameters() is for the optimizer"
             )
         self.model = model
-        self.method = _resolve(method)
+        self.method = resolve(method)
         self.sync = sync
         self.reference_logits = reference_logits
         self.scaler = scaler
@@ -245,8 +253,10 @@ class TRAM:
             if self._perturbed:
                 return self._second_pass_loss(forward, batch)
             self._begin()
-            wrapping = nullcontext() if self._wrapping_is_known else refuse_unknown_replica(self.model, self._processes)
-            with self._processes.unsynchronised() if self._keeps_gradients_to_itself else nullcontext(), wrapping:
+            with (
+                self._processes.unsynchronised() if self._keeps_gradients_to_itself else nullcontext(),
+                nullcontext() if self._wrapping_is_known else self._refuse_other_wrapping(),
+            ):
                 loss = self._first_pass_loss(forward, batch)
             self._wrapping_is_known = True
             return loss
@@ -312,6 +322,8 @@ class TRAM:
         is_backup = self._shares_backup and self._batch.backed_up
         if reference is not None and reference.decay < 1 and not is_backup:
             self._move_reference(1 - reference.decay)
+        if self._reference_is_kept_as_logits:
+            self._reference = []
         self.steps += 1
         self._batch = _Batch()
 
@@ -346,7 +358,8 @@ class TRAM:
                 # theta_0 is what the first step finds: this copy of the estimator is not the one that keeps it.
                 started = copy.copy(self)
                 started._start()
-            for name, tensor in zip(started._params, started._reference, strict=True):
+            references = zip(started._params, started._reference, strict=True) if started._reference else ()
+            for name, tensor in references:
                 state[started._processes.name_of_shard + _REFERENCE + name] = tensor.clone()
         return state
 
@@ -378,6 +391,14 @@ class TRAM:
             raise ValueError(
                 f"the state's reference is of {theirs}, and this process holds {ours}: "
                 "load what the process of the same rank saved, among as many processes"
+            )
+        if self._reference_is_kept_as_logits:
+            self._reference = []
+            return
+        if not names and state["steps"] > 0 and self.reference_logits is not None:
+            raise ValueError(
+                "the state has no reference, for the logits of every example were kept: load the state of "
+                "reference_logits before this one"
             )
         stored = {key.removeprefix(here + _REFERENCE): state[key] for key in names}
         expected = dict(zip(self._params, [tensor.shape for tensor in self._reference], strict=True))
@@ -456,6 +477,11 @@ class TRAM:
             raise ValueError(
                 "reference_logits are those of one example, and with BatchNorm in training mode they depend on its "
                 "whole batch: put those layers into evaluation mode, or leave reference_logits out"
+            )
+        if not self._reference:
+            raise RuntimeError(
+                "reference_logits had the logits of every example, so that the reference's weights were dropped, and "
+                "has none of this batch: do not take away what it has kept"
             )
         try:
             with swapped(self._weights, self._reference), torch.no_grad():
@@ -607,6 +633,11 @@ class TRAM:
         return self._past_weights is not None and 0 < self._past_weights.decay < 1
 
     @property
+    def _reference_is_kept_as_logits(self) -> bool:
+        """Whether the reference's logits of every example are at hand, so that its weights are of no more use."""
+        return bool(getattr(self.reference_logits, "complete", False))
+
+    @property
     def _shares_backup(self) -> bool:
         """Whether theta before the ascent, kept to be restored, is what the next step calls theta_{t-1}."""
         previous = self._past_weights is not None and self._past_weights.decay == 0
@@ -657,7 +688,7 @@ class TRAM:
             self._params, self._layout = found, layout
             # Also those of frozen parameters: dropout draws random numbers there too.
             self._devices = list(dict.fromkeys(param.device for param in self.model.parameters()))
-            if self._past_weights is not None:
+            if self._past_weights is not None and not self._reference_is_kept_as_logits:
                 self._reference = copies([local(param) for param in found.values()])
         elif layout != self._layout:
             raise ValueError(
@@ -666,13 +697,20 @@ class TRAM:
             )
         self._weights = [local(param) for param in found.values()]
 
+    @contextmanager
+    def _refuse_other_wrapping(self) -> Iterator[None]:
+        """Raise ValueError, in the first pass, unless the model is called as it was given."""
+        with refuse_unknown_replica(self.model, self._processes), refuse_bypassed_replica(self._processes):
+            yield
+
     def _refuse_leftover_gradients(self) -> None:
         leftover = [name for name, param in self._params.items() if param.grad is not None]
         if leftover:
             raise ValueError(
                 f"gradients are left over from an earlier step ({leftover[0]} and {len(leftover) - 1} more): "
                 "call optimizer.zero_grad() (set_to_none=True, its default) after each optimizer.step(), and freeze "
-                "parameters that the optimizer does not hold"
+                "parameters that the optimizer does not hold; to accumulate, give backward() all micro-batches, and "
+                "leave gradient_accumulation_steps of accelerate at 1"
             )
 
     def _refuse_outsiders(self, objective: Tensor) -> None:
@@ -700,7 +738,8 @@ class TRAM:
         return random.Random(key).getrandbits(63)
 
 
-def _resolve(method: str | Method) -> Method:
+def resolve(method: str | Method) -> Method:
+    """The method of that name. Raises ValueError, with the nearest, if there is none; TypeError if it is no name."""
     if isinstance(method, Method):
         return method
     if isinstance(method, str) and method in METHODS:

@@ -13,13 +13,13 @@ class KeptLogits:
         tram = TRAM(model, "TRAM-pre", reference_logits=KeptLogits(len(dataset)))
         tram.backward(forward, {"index": indices, "x": x, "y": y})      # indices: the numbers of the batch's examples
 
-    Filled as batches come; a batch all of whose examples have been seen needs no reference forward. That is exact where
-    an example always gives the same input: no augmentation, and logits of one shape for all examples (a classifier's).
+    Filled as batches come; a batch all of whose examples have been seen needs no reference forward, and once all have
+    been, the copy of the first weights is dropped. That is exact where an example always gives the same input: no
+    augmentation, and logits of one shape for all examples (a classifier's).
 
     `batch[key]` is a tensor of whole numbers below `examples`, or a list. It must be on the CPU: which examples were
     seen is known there, and asking a device would wait for it. Logits are kept in their own dtype, on `device`, by
-    default the one they are computed on. A resumed run needs `state_dict` for the same bits, for logits computed in
-    another batch may differ in the last place.
+    default the one they are computed on. A resumed run needs `state_dict`, loaded before the estimator's.
     """
 
     def __init__(self, examples: int, key: str = "index", device: torch.device | str | None = None) -> None:
@@ -30,6 +30,7 @@ class KeptLogits:
         self.device = device
         self._logits: Tensor | None = None
         self._seen = bytearray(examples)
+        self._missing = examples
 
     def __call__(self, batch: Any) -> Tensor | None:
         """The kept logits of a batch, where they are kept; None unless every example of it was seen."""
@@ -53,7 +54,13 @@ class KeptLogits:
             )
         self._logits[torch.tensor(numbers, device=self._logits.device)] = logits.detach().to(self._logits.device)
         for number in numbers:
+            self._missing -= not self._seen[number]
             self._seen[number] = 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether the logits of every example are kept."""
+        return self._missing == 0
 
     def state_dict(self) -> dict[str, Any]:
         seen = torch.frombuffer(bytearray(self._seen), dtype=torch.uint8)
@@ -65,7 +72,7 @@ class KeptLogits:
         if len(seen) != self.examples:
             raise ValueError(f"the state is of {len(seen)} examples, and there are {self.examples}")
         logits = state["logits"]
-        self._seen = seen
+        self._seen, self._missing = seen, seen.count(0)
         self._logits = None if logits is None else logits.to(self.device or logits.device, copy=True)
 
     def _numbers(self, batch: Any) -> list[int]:

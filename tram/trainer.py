@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tram._checks import one_of
 from tram._parallel import Sync
-from tram.estimator import TRAM
+from tram.estimator import TRAM, resolve
 from tram.methods import Method
 
 _STATE_FILE = "tram.pt"
@@ -43,8 +44,10 @@ class TRAMTrainerMixin:
         sync: Sync = "global",
         **kwargs: Any,
     ) -> None:
+        # Before the Trainer is made, which takes its time, and not when it begins to train.
+        one_of(type(self).__name__, "sync", sync, Sync)
+        self._method = resolve(method)
         super().__init__(*args, **kwargs)
-        self._method = method
         self._input_module = input_module
         self._sync: Sync = sync
         self._tram: TRAM | None = None

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.conformance.cells import CELLS
+from tests.conformance.origin import ROOT, fingerprint, origin
 from tests.conformance.record import STORED, read, record, write
 from tests.conformance.rules import FAILED
-from tests.conformance.run import ROOT, Verdicts, fingerprint, run
+from tests.conformance.run import Verdicts, run
 from tests.conformance.table import PAGES, rendered, totals
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -24,7 +25,7 @@ def run_all(
     only: Annotated[
         list[str] | None, typer.Option(help="Cells with this in their name; given several times, with all of them.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes for cells of one process.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for cells of one process.")] = 2,
 ) -> None:
     """Check every cell, or some, and write results/conformance.json if it was every one.
 
@@ -33,7 +34,8 @@ def run_all(
     numbers = [number for number, cell in enumerate(CELLS) if all(part in str(cell) for part in only or [])]
     if not numbers:
         _refuse(f"no cell's name contains all of: {', '.join(only or [])}")
-    kept = ROOT / "build" / "conformance" / f"{fingerprint()}.jsonl"
+    here = origin()
+    kept = ROOT / "build" / "conformance" / f"{here['fingerprint']}.jsonl"
     try:
         verdicts = _with_progress(numbers, workers, kept)
     except KeyboardInterrupt:
@@ -44,8 +46,10 @@ def run_all(
         CONSOLE.print(f"[red]{CELLS[number]}[/red]\n{verdicts[number].why}", markup=True, highlight=False)
     counts = Counter(verdict.outcome for verdict in verdicts.values())
     print(", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()))
+    if fingerprint() != here["fingerprint"]:
+        _refuse("the sources changed while cells were checked, and nobody knows with which: run the command again")
     if len(numbers) == len(CELLS):
-        write(STORED, record(verdicts))
+        write(STORED, record(verdicts, here))
         print(f"wrote {STORED.relative_to(ROOT)}; python -m tests.conformance table shows it")
     raise typer.Exit(1 if failed else 0)
 
@@ -80,6 +84,8 @@ def table() -> None:
         text = rendered(page, content)
         (ROOT / page).write_text(text, encoding="utf-8")
     print(totals(content))
+    if fingerprint() != content["fingerprint"]:
+        print("The sources or the libraries have changed since: make conformance checks them anew.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `results/conformance.json` holds: how many cells of each group ended how, and the largest difference."""
+"""What `results/conformance.json` holds: its origin, how the cells of each group ended, and the largest difference."""
 
 import json
 import math
@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.conformance.cells import CELLS, Cell
 from tests.conformance.check import TOLERANCE
+from tests.conformance.origin import ROOT
 from tests.conformance.rules import FAILED, NOT_RUNNABLE, PASSED, REFUSED
-from tests.conformance.run import ROOT, Verdicts, versions
+from tests.conformance.run import Verdicts
 
 STORED = ROOT / "results" / "conformance.json"
 GROUPED_BY = ("way", "precision", "layout", "micro_batches")
@@ -21,8 +22,8 @@ def group_of(cell: Cell) -> tuple[Any, ...]:
     return tuple(getattr(cell, axis) for axis in GROUPED_BY)
 
 
-def record(verdicts: Verdicts) -> dict[str, Any]:
-    """Raises ValueError unless every cell has a verdict."""
+def record(verdicts: Verdicts, origin: dict[str, Any]) -> dict[str, Any]:
+    """`origin` is that of `origin.origin()`. Raises ValueError unless every cell has a verdict."""
     missing = sorted(set(range(len(CELLS))) - set(verdicts))
     if missing:
         raise ValueError(f"{len(missing)} cells have no verdict, the first of them: {CELLS[missing[0]]}")
@@ -30,7 +31,7 @@ def record(verdicts: Verdicts) -> dict[str, Any]:
     for number in sorted(verdicts):
         groups.setdefault(group_of(CELLS[number]), []).append(number)
     return {
-        "versions": versions(),
+        **origin,
         "tolerance": TOLERANCE,
         "groups": [
             {**dict(zip(GROUPED_BY, key, strict=True)), **_summary([verdicts[number] for number in numbers])}

@@ -1,7 +1,5 @@
 """Many cells: in single processes and pairs of processes that are started once, with what was finished kept."""
 
-import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -15,28 +13,13 @@ from typing import Any
 
 from tests.conformance.cells import CELLS
 from tests.conformance.check import Verdict
+from tests.conformance.origin import ROOT
 from tests.conformance.rules import FAILED
 
-ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.2
-PACKAGES = ("torch", "transformers", "accelerate", "lightning")
 
 Verdicts = dict[int, Verdict]
 """By the number of the cell in CELLS."""
-
-
-def versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
-def fingerprint() -> str:
-    """Of everything that a verdict depends on: what was finished with other code is not taken over."""
-    others = ("tests/problems.py", "tests/snippets.py", "tests/tram/several.py", "docs/training/lightning.md")
-    files = [*ROOT.glob("tram/*.py"), *ROOT.glob("tests/conformance/*.py"), *(ROOT / other for other in others)]
-    digest = hashlib.sha256(repr(versions()).encode())
-    for file in sorted(files):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def run(numbers: list[int], workers: int, kept: Path | None, report: Callable[[Verdicts], None]) -> Verdicts:

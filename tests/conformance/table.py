@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.conformance.cells import AXES
+from tests.conformance.origin import ROOT, described
 from tests.conformance.record import OUTCOMES
-from tests.conformance.rules import NOT_RUNNABLE, PASSED, REFUSED, RULES
-from tests.conformance.run import ROOT
+from tests.conformance.rules import PASSED, RULES
 
 MARKED = re.compile(r"(<!-- conformance -->\n).*?(<!-- /conformance -->)", re.DOTALL)
 LETTERS = "abcdefghij"
@@ -27,14 +27,14 @@ def overview(content: dict[str, Any]) -> str:
 
 
 def details(content: dict[str, Any]) -> str:
-    """Ways, precisions and numbers of micro-batches by layouts, with the largest differences: for the page."""
+    """Ways, precisions and numbers of micro-batches by layouts, with origin and largest differences: for the page."""
     rows = _table(
         content,
         ("way", "precision", "micro_batches"),
         lambda group: (group["way"], PRECISION[group["precision"]], str(group["micro_batches"])),
         ("", "", "micro-batches"),
     )
-    return rows + "\n\n" + _differences(content)
+    return "\n\n".join([described(content), rows, _differences(content)])
 
 
 def _table(
@@ -60,20 +60,21 @@ def _row(entries: list[str]) -> str:
 
 def _entry(groups: list[dict[str, Any]]) -> str:
     counts = Counter({outcome: sum(group.get(outcome, 0) for group in groups) for outcome in OUTCOMES})
-    letters = {outcome: _letters(groups, outcome) for outcome in (REFUSED, NOT_RUNNABLE)}
     return ", ".join(
-        f"{counts[outcome]} {outcome}{letters.get(outcome, '')}" for outcome in OUTCOMES if counts[outcome]
+        f"{counts[outcome]} {outcome}{_letters(groups, outcome)}" for outcome in OUTCOMES if counts[outcome]
     )
 
 
 def _letters(groups: list[dict[str, Any]], outcome: str) -> str:
-    found = {
-        LETTERS[index]
-        for index, rule in enumerate(RULES)
-        for group in groups
-        if rule.outcome == outcome and all(group[axis] in values for axis, values in rule.where.items())
-    }
-    return f" [{', '.join(sorted(found))}]" if found else ""
+    indices = {_rule_of(group) for group in groups}
+    found = sorted(LETTERS[index] for index in indices if index is not None and RULES[index].outcome == outcome)
+    return f" [{', '.join(found)}]" if found else ""
+
+
+def _rule_of(group: dict[str, Any]) -> int | None:
+    """The first rule that applies, which is the one that is seen."""
+    applying = (all(group[axis] in values for axis, values in rule.where.items()) for rule in RULES)
+    return next((index for index, applies in enumerate(applying) if applies), None)
 
 
 def _differences(content: dict[str, Any]) -> str:

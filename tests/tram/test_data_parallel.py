@@ -158,6 +158,43 @@ def _(rank: int) -> None:
     assert tram.steps == 1
 
 
+@CASES.add("a wrapper that the forward passes by is told, and nothing is left behind")
+def _(rank: int) -> None:
+    for name, sync, count in (
+        ("SGD", "global", 1),
+        ("SAM", "local", 1),
+        ("TRAM-pre", "global", 2),
+        ("R3F", "global", 2),
+    ):
+        problem = classification()
+        ddp, before = wrapped(problem), weights(problem.model)
+        tram = TRAM(ddp, name, input_module=problem.input_module, sync=sync)  # type: ignore[arg-type]
+        (parts,) = own_part(problem, rank, 1, count)
+        with pytest.raises(
+            ValueError, match=r"given, but what is inside it.*call ddp_model\(\.\.\.\), not ddp_model\.mod"
+        ):
+            tram.backward(calling(ddp.module, problem), *parts)
+        assert same_bits(weights(problem.model), before)
+        assert all(param.grad is None for param in problem.model.parameters())
+        assert not ddp._forward_pre_hooks
+        # Mended, it goes on as if nothing had been; and only the first pass is watched.
+        tram.backward(calling(ddp, problem), *parts)
+        assert not ddp._forward_pre_hooks
+        ddp.register_forward_pre_hook = None  # type: ignore[assignment]
+        ddp.zero_grad()
+        tram.backward(calling(ddp, problem), *parts)
+        assert tram.steps == 2
+
+
+@CASES.add("of several wrappers a step may leave some out")
+def _(rank: int) -> None:
+    problem, other = classification(), classification()
+    ddp, idle = wrapped(problem), wrapped(other)
+    TRAM(nn.ModuleList([idle, ddp]), "SAM").backward(calling(ddp, problem), own_part(problem, rank, 1, 1)[0][0])
+    assert all(param.grad is not None for param in problem.model.parameters())
+    assert all(param.grad is None for param in other.model.parameters())
+
+
 @CASES.add("the base optimizer sees the same bits on both processes")
 def _(rank: int) -> None:
     problem = classification(dtype=torch.float32)

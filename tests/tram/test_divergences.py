@@ -1,6 +1,7 @@
 """Divergences against closed forms and independent implementations in NumPy and SciPy."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -205,6 +206,28 @@ def test_half_precision_logits_are_never_copied_whole_to_float32(grad: bool, mon
             d.backward()
     assert d.dtype == torch.float32
     assert largest.elements <= 64  # a chunk of 40, or the 64 row weights; the logits are 640
+
+
+class CountedOperators(TorchDispatchMode):
+    """Counts every operator by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.calls[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("dtype", "softmaxes"), [(torch.float32, 2), (torch.bfloat16, 4)])
+def test_the_gradient_is_made_with_the_value_where_that_takes_no_more_memory(
+    dtype: torch.dtype, softmaxes: int
+) -> None:
+    left, right = logits(9, 8, 5, dtype=dtype)
+    with CountedOperators() as counted:
+        distance(ForwardKL(), left, right.requires_grad_()).backward()
+    assert counted.calls["_log_softmax"] == softmaxes
 
 
 def test_autocast_does_not_lower_the_precision() -> None:

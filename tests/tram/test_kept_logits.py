@@ -77,6 +77,63 @@ def test_kept_logits_change_nothing_but_the_forwards(method: Method, shuffled: b
     assert distances[-1] > 0.01
 
 
+@pytest.mark.parametrize("method", [PRE, PENALISED], ids=["TRAM-pre", "a penalty"])
+def test_the_first_weights_are_dropped_when_every_example_was_seen(method: Method) -> None:
+    problem, kept = classification(), KeptLogits(EXAMPLES)
+    tram = TRAM(problem.model, method, reference_logits=kept)
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.1)
+    stored = []
+    for batch in epochs(problem, shuffled=False, count=2):
+        tram.backward(problem.forward, batch)
+        optimizer.step()
+        optimizer.zero_grad()
+        stored.append(sum(key.startswith("reference.") for key in tram.state_dict()))
+    parameters = len(list(problem.model.parameters()))
+    assert stored == [parameters] * 2 + [0] * 4
+    assert kept.complete
+    # Another estimator that has them all from the first never makes the copy.
+    fresh = TRAM(problem.model, method, reference_logits=kept)
+    assert not any(key.startswith("reference.") for key in fresh.state_dict())
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_run_that_keeps_logits_resumes_with_the_same_bits(stop: int) -> None:
+    """Before, when and after the last example was seen."""
+    expected, _, _ = train(PRE, KeptLogits(EXAMPLES), shuffled=False)
+    problem = classification(dropout=0.3)
+    torch.manual_seed(2)
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.1, momentum=0.9)
+    kept = KeptLogits(EXAMPLES)
+    tram = TRAM(problem.model, PRE, reference_logits=kept)
+    for step, batch in enumerate(epochs(problem, shuffled=False)):
+        if step == stop:
+            state, old = tram.state_dict(), kept.state_dict()
+            kept = KeptLogits(EXAMPLES)
+            tram = TRAM(problem.model, PRE, reference_logits=kept)
+            if stop >= 3:
+                with pytest.raises(ValueError, match="load the state of reference_logits before this one"):
+                    tram.load_state_dict(state)
+            kept.load_state_dict(old)
+            tram.load_state_dict(state)
+        tram.backward(problem.forward, batch)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert same_bits(weights(problem.model), weights(expected.model))
+
+
+def test_logits_that_are_taken_away_again_are_told() -> None:
+    problem, kept = classification(), KeptLogits(EXAMPLES)
+    tram = TRAM(problem.model, PRE, reference_logits=kept)
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.1)
+    for batch in epochs(problem, shuffled=False, count=1):
+        tram.backward(problem.forward, batch)
+        optimizer.step()
+        optimizer.zero_grad()
+    kept.load_state_dict(KeptLogits(EXAMPLES).state_dict())
+    with pytest.raises(RuntimeError, match="weights were dropped"):
+        tram.backward(problem.forward, batch)
+
+
 def test_a_lookup_of_ones_own_needs_no_keep() -> None:
     table = {}
     problem = classification()

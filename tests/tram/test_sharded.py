@@ -33,7 +33,7 @@ from tests.tram.several import (
     train,
     whole,
 )
-from tram import METHODS, TRAM, Adaptive, Ascent, KeptLogits, Method, TRAMTrainerMixin
+from tram import METHODS, TRAM, Adaptive, Ascent, KeptLogits, Method, TRAMOptimizer, TRAMTrainerMixin
 
 CASES = Cases()
 STEPS = 3
@@ -134,6 +134,37 @@ def _(rank: int) -> None:
         assert rank == 0 or model.norm.bias.to_local().numel() == 0  # type: ignore[union-attr, operator]
         found = train(problem, TRAM(model, method), model, own_part(problem, rank, STEPS, 1))
         assert_same_course(found, of_one_process(make, method, STEPS, 1))
+
+
+@CASES.add("a schedule moves the learning rate of what steps")
+def _(rank: int) -> None:
+    """Of the optimizer beside the estimator, or of the facade, which shares its groups: against a rate made by hand."""
+    alone = classification()
+    start, tram = {name: value.clone() for name, value in alone.model.named_parameters()}, TRAM(alone.model, "SAM")
+    for step, batch in enumerate(alone.batches[:STEPS]):
+        tram.backward(alone.forward, batch)
+        with torch.no_grad():
+            for param in alone.model.parameters():
+                param -= 0.1 * 0.5**step * torch.as_tensor(param.grad)
+                param.grad = None
+    for facade in (False, True):
+        problem = classification()
+        model = sharded(problem)
+        forward, optimizer = calling(model, problem), torch.optim.SGD(model.parameters(), lr=0.1)
+        estimator, closing = TRAM(model, "SAM"), TRAMOptimizer(model, "SAM", torch.optim.SGD, lr=0.1)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(closing if facade else optimizer, 0.5)
+        for (part,) in own_part(problem, rank, STEPS, 1):
+            if facade:
+                closing.step(lambda forward=forward, part=part: forward(part))
+                closing.zero_grad()
+            else:
+                estimator.backward(forward, part)
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+        for name, param in model.named_parameters():
+            torch.testing.assert_close(whole(param), alone.model.get_parameter(name), rtol=1e-9, atol=1e-11)
+            assert not torch.equal(whole(param), start[name])
 
 
 @CASES.add("clipping, as users do it")

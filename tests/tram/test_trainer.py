@@ -266,6 +266,16 @@ def test_a_loss_of_ones_own_behind_the_mixin_is_used(tmp_path: Path) -> None:
         torch.testing.assert_close(value, weights(half)[name], rtol=1e-5, atol=1e-7)
 
 
+def test_what_there_is_not_is_refused_before_the_trainer_is_made(tmp_path: Path) -> None:
+    for options, error, match in (
+        ({"method": "TRAM-y"}, ValueError, "no method 'TRAM-y'; the nearest is 'TRAM-x'"),
+        ({"method": 0.05}, TypeError, "method must be a name of METHODS"),
+        ({"sync": "globl"}, ValueError, "TRAMTrainer has no sync='globl'; the nearest is 'global'"),
+    ):
+        with pytest.raises(error, match=match):
+            TRAMTrainer(model=None, args=arguments(tmp_path), **options)
+
+
 def test_the_wrong_order_of_bases_is_refused() -> None:
     with pytest.raises(TypeError, match="before Trainer"):
 

@@ -93,6 +93,16 @@ def test_label_smoothing_of_a_language_model_shifts_d_too(tmp_path: Path) -> Non
     assert torch.equal(mask, batch["labels"][:, 1:] != -100)
 
 
+def test_fp16_on_a_cpu_is_full_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/training/hugging-face.md says: without autocast and without a scaler."""
+    # Older transformers tells accelerate by the environment, where it would stay for the tests after.
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    full, half = (train(classifier, CLASSES, tmp_path, "TRAM-prev", fp16=fp16) for fp16 in (False, True))
+    assert half.args.fp16
+    assert half.tram.scaler is None
+    assert same_bits(weights(half.model), weights(full.model))
+
+
 @pytest.mark.parametrize("name", ASCENDING)
 def test_evaluation_during_training_changes_nothing(name: str, tmp_path: Path) -> None:
     found = train(classifier, CLASSES, tmp_path, name, eval_strategy="steps", eval_steps=1)

@@ -25,10 +25,12 @@ def lists(dtypes: tuple[torch.dtype, ...] = (torch.float64,)) -> tuple[list[Tens
     return left, right
 
 
-@pytest.fixture(params=["one by one", "in lots"])
+@pytest.fixture(params=["one by one", "in parts", "in lots"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """As on a CPU, and as on other devices."""
-    monkeypatch.setattr(tram_weights, "_is_for_one_by_one", lambda device: request.param == "one by one")
+    """As on a CPU, tensors being small or large, and as on other devices."""
+    monkeypatch.setattr(tram_weights, "_is_for_one_by_one", lambda device: request.param != "in lots")
+    if request.param == "in parts":
+        monkeypatch.setattr(tram_weights, "_CACHED_ELEMENTS", 8)
     return str(request.param)
 
 
@@ -86,6 +88,8 @@ def test_memory_and_steps_do_not_grow_with_the_number_of_tensors(sizes: list[int
     assert calls.of["copy_"] == 0
     if way == "one by one":
         assert calls.elements == max(sizes)
+    elif way == "in parts":
+        assert calls.elements == min(8, max(sizes))
     else:
         assert calls.elements == max(*sizes, sum(sizes) // 8, 0)
         assert calls.of["_foreach_copy_"] <= 6 * 16

@@ -101,6 +101,17 @@ GENERATING: dict[str, dict[str, Any]] = {
         "text_config": {**_GEMMA, "model_type": "gemma3_text"},
         "mm_tokens_per_image": 4,
     },
+    "Qwen2VLForConditionalGeneration": {
+        "vision_config": {"embed_dim": 8, "depth": 1, "num_heads": 2, "hidden_size": 8, "patch_size": 2},
+        "text_config": {
+            **_GENERATING_TOKENS,
+            **_LLAMA,
+            "rope_scaling": {"type": "mrope", "rope_type": "default", "mrope_section": [1, 1, 0]},
+        },
+        "vision_start_token_id": 17,
+        "image_token_id": 18,
+        "video_token_id": 19,
+    },
     "T5ForConditionalGeneration": {
         "d_model": 8,
         "d_kv": 4,
