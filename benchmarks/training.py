@@ -251,9 +251,9 @@ class _Run:
         self.scheduler.last_epoch = state["scheduler"]["last_epoch"]
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-        self.tram.load_state_dict(state["tram"])
         if self.kept is not None:
             self.kept.load_state_dict(state["kept"])
+        self.tram.load_state_dict(state["tram"])
         self.curves.load(state["curves"])
         self.selection.nll, self.selection.best = state["validation_nll"], state["best"]
         self.stages, self.seconds, self.passes = state["stages"], state["seconds"], Passes(*state["passes"])

@@ -65,20 +65,27 @@ def _over_floor(performance: Performance) -> Found | None:
 
 
 def _over_peers(performance: Performance) -> Found | None:
-    return _worst(
-        [
-            (over_best_peer(model, name), f"{name}, {model.model}")
-            for model in large(performance)
-            for name in PEERS
-            if any(peer in model.steps for peer in PEERS[name])
-        ],
-        0.95,
-    )
+    """Beside it what nothing can be below: the floor, to the time of the same peer."""
+    found = [
+        (over_best_peer(model, name), f"{name}, {model.model}", floor_over_best_peer(model, name))
+        for model in large(performance)
+        for name in PEERS
+        if any(peer in model.steps for peer in PEERS[name])
+    ]
+    if not found:
+        return None
+    value, where, least = max(found)
+    return Found(f"{value:.3f}", f"{where}; its passes alone {least:.3f}", value <= 0.95)
 
 
 def over_best_peer(model: ModelCost, name: str) -> float:
     """A method's time to that of the best of its peers on the same model."""
     return max(model.ratio(name, peer) for peer in PEERS[name] if peer in model.steps)
+
+
+def floor_over_best_peer(model: ModelCost, name: str) -> float:
+    """The time of the passes of both to that of the best of its peers: what the ratio would be if we added nothing."""
+    return 1 / min(model.steps[peer].over_floor.median for peer in PEERS[name] if peer in model.steps)
 
 
 def _over_sam(name: str, limit: float) -> Callable[[Performance], Found | None]:

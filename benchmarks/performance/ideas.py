@@ -11,6 +11,7 @@ from benchmarks.performance.record import Idea
 from benchmarks.performance.timing import Timed, ratio, rounds_of
 from tram import Euclidean, Fisher, ForwardKL, distance
 from tram._ascent import ascend_
+from tram._weights import swapped
 
 Pair = tuple[Callable[[], Tensor], Callable[[], Tensor]]
 
@@ -77,6 +78,22 @@ def _kl_by_cross_entropy(device: torch.device) -> Pair:
     return new, lambda: distance(ForwardKL(), reference, current)
 
 
+def _gradient_with_the_value(device: torch.device) -> Pair:
+    reference, current = _logits(device)
+    current.requires_grad_()
+
+    def new() -> Tensor:
+        (grad,) = torch.autograd.grad(distance(ForwardKL(), reference, current), current)
+        return grad
+
+    def old() -> Tensor:
+        with torch.no_grad():
+            distance(ForwardKL(), reference, current)
+        return new()
+
+    return new, old
+
+
 def _kl_compiled(device: torch.device) -> Pair:
     reference, current = _logits(device)
     compiled = torch.compile(_kl_by_choosing)
@@ -112,7 +129,7 @@ def _ascent_compiled(device: torch.device) -> Pair:
 
 
 def _weights(device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    params, grads = ([torch.randn(384, 384, device=device) for _ in range(40)] for _ in range(2))
+    params, grads = ([torch.randn(1536, 384, device=device) for _ in range(10)] for _ in range(2))
     return params, grads
 
 
@@ -189,6 +206,25 @@ def _backup_in_the_ascent(device: torch.device) -> Pair:
     return new, old
 
 
+def _exchange_in_parts(device: torch.device) -> Pair:
+    theta, reference = _weights(device)
+    scratch = torch.empty_like(theta[0])
+
+    def new() -> Tensor:
+        with swapped(theta, reference):
+            return theta[0].clone()
+
+    def old() -> Tensor:
+        for _ in range(2):
+            for one, other in zip(theta, reference, strict=True):
+                scratch.copy_(one)
+                one.copy_(other)
+                other.copy_(scratch)
+        return reference[0].clone()
+
+    return new, old
+
+
 def _from_hidden_states(device: torch.device) -> Pair:
     head = torch.randn(50257, 192, device=device)
     hidden = torch.randn(256, 192, device=device)
@@ -253,6 +289,20 @@ THOUGHTS = (
         0.5,
         "not kept: a KL of 1e-8 is rounding noise in it, and may be negative",
         _kl_by_cross_entropy,
+    ),
+    Thought(
+        "Gradient of d made with the value, while a chunk's softmaxes are at hand",
+        "the value now, and in the backward pass both again",
+        0.75,
+        "kept where logits are in float32; in half precision it would be kept in twice their memory",
+        _gradient_with_the_value,
+    ),
+    Thought(
+        "Weights and reference exchanged by some rows of a tensor at a time",
+        "tensor by tensor",
+        0.7,
+        "kept; a GPU still takes many tensors at once",
+        _exchange_in_parts,
     ),
     Thought(
         "Ascent of FSAM tensor by tensor, in place, what the cache holds at a time",

@@ -26,6 +26,8 @@ from benchmarks.performance.timing import Timed, floor, ratio, rounds_of
 from tram import METHODS
 
 PIECES = ("ungraded", "graded", "update")
+AGAIN = 3
+"""How often each piece is timed in a round: every ratio depends on the pieces, and each step on itself alone."""
 
 Report = Callable[[str, int, int], None]
 
@@ -37,16 +39,9 @@ def model_cost(measured: Measured, device: torch.device, report: Report) -> Mode
     optimizer = optimizer_of(work)
     steps = candidates(work, measured.steps)
     pieces = floor_pieces(work, optimizer)
-    clear = partial(_without_gradients, work)
-
-    def with_gradients() -> None:
-        clear()
-        pieces["graded"]()
-
-    timed = {name: Timed(step, clear) for name, step in steps.items()}
-    timed |= {name: Timed(pieces[name], with_gradients if name == "update" else clear) for name in PIECES}
-    seconds = rounds_of(timed, device, measured.rounds, partial(report, "rounds"))
-    clear()
+    timed = _in_turns(work, steps, pieces)
+    seconds = _pieces_averaged(rounds_of(timed, device, measured.rounds, partial(report, "rounds")))
+    work.model.zero_grad()
     # Other implementations point weights at new storage, which leaves nothing to compare.
     ours = [name for name in steps if name not in PEERS and measured.with_bytes]
     held = _bytes_of_all(work, ours, device, report)
@@ -64,6 +59,32 @@ def model_cost(measured: Measured, device: torch.device, report: Report) -> Mode
         passes_seconds={name: median(seconds[name]) for name in PIECES},
         steps={name: _cost(work, name, seconds, held) for name in steps},
     )
+
+
+def _in_turns(work: Work, steps: Mapping[str, Step], pieces: Mapping[str, Step]) -> dict[str, Timed]:
+    """The steps, with the pieces spread among them."""
+    clear = work.model.zero_grad
+
+    def with_gradients() -> None:
+        clear()
+        pieces["graded"]()
+
+    timed: dict[str, Timed] = {}
+    names = list(steps)
+    for part in range(AGAIN):
+        for name in PIECES:
+            timed[f"{name} {part}"] = Timed(pieces[name], with_gradients if name == "update" else clear)
+        for name in names[part * len(names) // AGAIN : (part + 1) * len(names) // AGAIN]:
+            timed[name] = Timed(steps[name], clear)
+    return timed
+
+
+def _pieces_averaged(seconds: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    found = dict(seconds)
+    for name in PIECES:
+        times = [found.pop(f"{name} {part}") for part in range(AGAIN)]
+        found[name] = [sum(ones) / AGAIN for ones in zip(*times, strict=True)]
+    return found
 
 
 def _cost(work: Work, name: str, seconds: Mapping[str, list[float]], held: Mapping[str, Bytes]) -> StepCost:
@@ -103,15 +124,10 @@ def _bytes_of_all(work: Work, names: Sequence[str], device: torch.device, report
     held = {}
     for done, name in enumerate(names, start=1):
         held[name] = bytes_of(partial(_made_anew, work, name), device)
-        _without_gradients(work)
+        work.model.zero_grad()
         report("bytes", done, len(names))
     return held
 
 
 def _made_anew(work: Work, name: str) -> Step:
     return candidates(work, [name])[name]
-
-
-def _without_gradients(work: Work) -> None:
-    for param in work.model.parameters():
-        param.grad = None

@@ -2,8 +2,9 @@
 
 Nothing is downloaded, and there is no dropout: its random numbers cost every pass the same, and would only hide what is
 compared. The sizes for a GPU are the paper's own. Those for a CPU keep what decides how much a method adds to its
-passes: a thousand tokens or more in a batch, for what is done once to every weight; as many multiplications of a
-language model per entry of its vocabulary as GPT-2 has (4,920), for what is done to every logit.
+passes: for what is done once to every weight a thousand tokens in a batch, and four thousand for the larger models, as
+many as a batch of XNLI has in the paper, whose other batches have more; for what is done to every logit as many
+multiplications of a language model per entry of its vocabulary as GPT-2 has (4,920).
 """
 
 from collections.abc import Callable, Mapping
@@ -70,9 +71,9 @@ SMALL = (
     Size("XLM-R, 2M", "XLM-R", width=128, layers=4, vocabulary=12500, examples=32, length=64),
 )
 LARGE = (
-    Size("ViT, 11M", "ViT", width=384, layers=6, vocabulary=100, examples=20, length=112),
-    Size("GPT-2, 13M", "GPT-2", width=384, layers=6, vocabulary=5110, examples=4, length=256),
-    Size("XLM-R, 11M", "XLM-R", width=256, layers=6, vocabulary=25000, examples=32, length=64),
+    Size("ViT, 11M", "ViT", width=384, layers=6, vocabulary=100, examples=80, length=112),
+    Size("GPT-2, 13M", "GPT-2", width=384, layers=6, vocabulary=5110, examples=16, length=256),
+    Size("XLM-R, 11M", "XLM-R", width=256, layers=6, vocabulary=25000, examples=32, length=128),
 )
 """For a CPU, from which on a step may take no more than 1.03 times its passes."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.performance.counting import counts
-from benchmarks.performance.end_to_end import reproduced
+from benchmarks.performance.end_to_end import reproduced, timed_checks
 from benchmarks.performance.graph import captured
 from benchmarks.performance.growth import (
     Report,
@@ -80,6 +80,8 @@ def parts_of(plan: Plan) -> list[ToMeasure]:
     graphs = [ToMeasure("graph", 20, lambda report: captured(plan.models[0].size, FEW[1:], 10, report))]
     found = reproduced(RESULTS)
     whole = [] if found is None else [ToMeasure("make reproduce", 1, lambda report: found)]
+    if plan.tests:
+        whole.append(ToMeasure("make test", 600, lambda report: timed_checks((), report)))
     return [*quick, *models, *growing, *ideas, *(graphs if plan.device == "cuda" else []), *whole]
 
 

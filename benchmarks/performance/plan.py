@@ -43,6 +43,8 @@ class Plan:
     tokens: int
     distance: Size
     counted: Size = TINY[1]
+    tests: bool = False
+    """Whether the project's own checks are timed too."""
 
 
 PLANS = {
@@ -60,6 +62,7 @@ PLANS = {
         vocabularies=(1_000, 5_000, 25_000, 50_257, 250_002),
         tokens=64,
         distance=GPT2,
+        tests=True,
     ),
     "gpu": Plan(
         device="cuda",

@@ -65,11 +65,11 @@ def test_the_floor_is_judged_by_the_worst_step_of_a_large_model() -> None:
 
 def test_sam_is_judged_by_the_best_of_its_peers() -> None:
     both = model(SAM=step(9.0, 1.0))
-    peers = {"pytorch_optimizer SAM": step(10.0, 1.0), "two-call SAM": step(20.0, 1.0)}
+    peers = {"pytorch_optimizer SAM": step(10.0, 1.25), "two-call SAM": step(20.0, 2.5)}
     both = both.model_copy(update={"steps": {**both.steps, **peers}})
-    assert verdicts(both)[PEERS] == ("0.900", "SAM, big", True)
+    assert verdicts(both)[PEERS] == ("0.900", "SAM, big; its passes alone 0.800", True)
     slow = both.model_copy(update={"steps": {**both.steps, "two-call SAM": step(9.0, 1.0)}})
-    assert verdicts(slow)[PEERS] == ("1.000", "SAM, big", False)
+    assert verdicts(slow)[PEERS] == ("1.000", "SAM, big; its passes alone 1.000", False)
     assert verdicts(both)[FLOOR] == ("1.000", "SAM, big", True)
 
 
