@@ -87,24 +87,28 @@ def figures(
 ) -> None:
     """Draw every figure that the results allow, as PNG and PDF, and say why others are not there."""
     names = _known(benchmark, BENCHMARKS, "benchmark")
-    loaded = _load_runs(results, names)
-    from analysis.figures import FIGURES, NothingToDrawError, encode, figures_of, gather
+    loaded = _load_runs(results, names, with_curves=True)
+    from rich.console import Console
+
+    from analysis.figures import FIGURES, gather
+    from analysis.figures.bar import bar
+    from analysis.figures.drawing import drawing
 
     kinds = _known(only, FIGURES, "figure")
     _make_folder(output)
-    not_drawn = []
-    for drawing in figures_of(gather(loaded, results, names), kinds):
-        try:
-            figure = drawing.draw()
-        except NothingToDrawError as reason:
-            not_drawn.append(f"not drawn: {drawing.name}: {reason}")
-            continue
-        for suffix in ("png", "pdf"):
-            path = output / f"{loaded.suite}_{drawing.name}.{suffix}"
-            write_atomically(path, encode(figure, suffix))
+    with (
+        bar(Console(stderr=True)) as progress,
+        drawing(gather(loaded, results, names), ("png", "pdf"), kinds, progress) as finish,
+    ):
+        drawn = finish()
+    for each in drawn:
+        for suffix, content in each.files.items():
+            path = output / f"{loaded.suite}_{each.name}.{suffix}"
+            write_atomically(path, content)
             print(path)
-    for line in not_drawn:
-        print(line, file=sys.stderr)
+    for each in drawn:
+        if each.why_not:
+            print(f"not drawn: {each.why_not.removesuffix('.')}", file=sys.stderr)
     _report_left_out(loaded, allow_bad=allow_bad)
 
 
@@ -191,14 +195,17 @@ def report(
 ) -> None:
     """Write everything as one page that opens from disk, with tables and figures also as files beside it."""
     names = _known(benchmark, BENCHMARKS, "benchmark")
-    loaded = _load_runs(results, names)
-    gc.freeze()  # records stay to the end: whatever else is collected, nobody looks through thousands of them again
+    loaded = _load_runs(results, names, with_curves=True)
     _make_folder(output)
+    from rich.console import Console
+
+    from analysis.figures.bar import bar
     from analysis.render import terminal
     from analysis.report import print_summary, write_report
 
     try:
-        written = write_report(loaded, results, output, names, with_pdf=pdf)
+        with bar(Console(stderr=True)) as progress:
+            written = write_report(loaded, results, output, names, pdf, progress)
     except OSError as error:
         _refuse(f"cannot write to {output}: {error.strerror}. Name another folder with --output.")
     print_summary(written, terminal())
@@ -218,20 +225,24 @@ def compare(
     _report_left_out(first, second)
 
 
-def _load(folder: Path) -> "Results":
+def _load(folder: Path, with_curves: bool = False) -> "Results":
     from analysis.records import ResultsError, load
 
+    gc.disable()  # what is read stays to the end: nobody looks through thousands of records for what to collect
     try:
-        return load(folder)
+        return load(folder, with_curves)
     except ResultsError as error:
         _refuse(str(error))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
-def _load_runs(folder: Path, names: Collection[str] = ()) -> "Results":
+def _load_runs(folder: Path, names: Collection[str] = (), with_curves: bool = False) -> "Results":
     """Refused where they hold no run, or none of the named benchmarks, if any are named."""
     from analysis.records import PUBLISHED
 
-    loaded = _load(folder)
+    loaded = _load(folder, with_curves)
     if loaded.suite != PUBLISHED and not any(not names or run.benchmark in names for run in loaded.records):
         _report_left_out(loaded)
         _refuse(f"no records of {', '.join(names)} below {folder}. Run `make reproduce` first.")
@@ -258,10 +269,16 @@ def _make_folder(folder: Path) -> None:
 
 
 def _report_left_out(*results: "Results", allow_bad: bool = False) -> None:
-    """Name every file that no table holds; exit code 1 if there is one, unless that is allowed."""
+    """Name every file that no table holds; exit code 1 if there is one, unless that is allowed.
+
+    Seeds with the same numbers are warned of: they are counted.
+    """
+    sys.stdout.flush()
+    for loaded in results:
+        if loaded.doubt:
+            print(f"warning: {loaded.doubt}", file=sys.stderr)
     lines = [line for loaded in results for line in loaded.left_out]
     if lines:
-        sys.stdout.flush()
         for line in lines:
             print(f"left out: {line}", file=sys.stderr)
         if not allow_bad:

@@ -3,16 +3,20 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import isnan, nan
 
+import numpy as np
 import pandas as pd
 
-from analysis.failures import RunKey, at_length, of_method
+from analysis.failures import OfMethods, at_length, of_method, of_methods
 from analysis.methods import in_order
 from analysis.published import published_differences
-from analysis.records import Results, metric_frame
+from analysis.records import Results
 from analysis.rounding import NOTHING_LEFT
-from analysis.statistics import Interval, t_interval
+from analysis.statistics import Interval, t_interval, wilcoxon_p
 from analysis.verdicts import Agreement, PublishedVerdict, Verdict, agreement, published_verdict, verdict
+from benchmarks.record import Record
 from benchmarks.registry import BENCHMARKS, methods_of
 from benchmarks.registry import ZERO_SHOT as UNTRAINED
 from benchmarks.row import Benchmark, PublishedColumn
@@ -35,6 +39,11 @@ class Outcome:
     published_differences: tuple[float, ...]
     published: PublishedVerdict | None
     agreement: Agreement | None
+
+    @cached_property
+    def wilcoxon_p(self) -> float | None:
+        """Of the signed-rank test of the differences; None where it cannot be below 0.05."""
+        return wilcoxon_p(list(self.differences.values()))
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class BenchmarkResult:
         """The method's outcome in the compared column."""
         return method.zero_shot if self.compared == ZERO_SHOT else method.train
 
-    @property
+    @cached_property
     def run(self) -> tuple[MethodResult, ...]:
         return tuple(method for method in self.methods if method.seeds)
 
@@ -96,7 +105,7 @@ class BenchmarkResult:
         has_baseline = any(method.method == self.baseline for method in self.run)
         return "no seed in common" if has_baseline else f"no {self.baseline} run"
 
-    @property
+    @cached_property
     def complete(self) -> tuple[str, ...]:
         """The methods whose means may be compared."""
         return complete_of({method.method: method.seeds for method in self.run}, self.seeds)
@@ -106,35 +115,85 @@ class BenchmarkResult:
         return (*self.benchmark.domains, ZERO_SHOT)
 
 
-def select_scores(metrics: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
-    """Test scores, index (method, seed), a column per domain and the mean over the zero-shot domains."""
-    chosen = metrics.query("benchmark == @benchmark.name and split == 'test' and metric == @benchmark.metric")
-    scores = chosen.pivot(index=["method", "seed"], columns="domain", values="value")[list(benchmark.domains)]
+@dataclass(frozen=True)
+class Runs:
+    """One method's scores: a row for each column of a benchmark, in it a value for each seed."""
+
+    seeds: tuple[int, ...]
+    values: np.ndarray
+
+    @property
+    def mean(self) -> list[float]:
+        """For each column; NaN where a seed has no score."""
+        means: list[float] = self.values.mean(axis=1).tolist()
+        return means
+
+    @property
+    def std(self) -> list[float]:
+        """For each column, ddof 1; NaN for one seed, of which nothing is known."""
+        if len(self.seeds) == 1:
+            return [nan] * len(self.values)
+        deviations: list[float] = self.values.std(axis=1, ddof=1).tolist()
+        return deviations
+
+
+def select_scores(records: Iterable[Record], benchmark: Benchmark) -> pd.DataFrame:
+    """Test scores, index (method, seed) in the paper's order, a column per domain and the mean over the zero-shot ones.
+
+    A mean of which a part is missing is missing.
+    """
+    runs = tuple(records)
+    position = {method: place for place, method in enumerate(in_order(run.method for run in runs))}
+    runs = tuple(sorted(runs, key=lambda run: (position[run.method], run.seed)))
+    keys = [f"test/{benchmark.metric}/{domain}" for domain in benchmark.domains]
+    scores = pd.DataFrame(
+        [[run.metrics.get(key, nan) for key in keys] for run in runs],
+        index=pd.MultiIndex.from_tuples([(run.method, run.seed) for run in runs], names=["method", "seed"]),
+        columns=list(benchmark.domains),
+    )
     scores[ZERO_SHOT] = scores[list(benchmark.zero_shot_domains)].mean(axis="columns", skipna=False)
     return scores
 
 
-def paired_differences(scores: pd.Series, baseline: str) -> pd.DataFrame:
-    """Method minus baseline of the same seed: index seed, a column per method, NaN where either was not run."""
-    by_seed = scores.unstack("method")
-    if baseline not in by_seed:
-        return by_seed * float("nan")
-    differences = by_seed.sub(by_seed[baseline], axis="index")
-    return differences.mask(differences.abs() < NOTHING_LEFT, 0.0)
+def by_method(scores: pd.DataFrame) -> dict[str, Runs]:
+    """The scores of each method, from a frame with the index (method, seed): numpy is far quicker here than pandas."""
+    places: dict[str, list[int]] = {}
+    keys = scores.index.tolist()
+    for place, (method, _) in enumerate(keys):
+        places.setdefault(method, []).append(place)
+    values = scores.to_numpy().T
+    return {
+        method: Runs(tuple(keys[place][1] for place in own), np.ascontiguousarray(values[:, own]))
+        for method, own in places.items()
+    }
+
+
+def paired_differences(own: Runs, baseline: Runs) -> list[dict[int, float]]:
+    """Own minus baseline of the same seed, for each column; without the seeds where either has no score."""
+    position = {seed: place for place, seed in enumerate(baseline.seeds)}
+    common = [(place, position[seed]) for place, seed in enumerate(own.seeds) if seed in position]
+    mine, theirs = [first for first, _ in common], [second for _, second in common]
+    differences = own.values[:, mine] - baseline.values[:, theirs]
+    differences[abs(differences) < NOTHING_LEFT] = 0.0
+    seeds = [own.seeds[place] for place in mine]
+    rows = (zip(seeds, row, strict=True) for row in differences.tolist())
+    return [{seed: value for seed, value in row if not isnan(value)} for row in rows]
 
 
 def aggregate(results: Results, benchmarks: Iterable[str] = ()) -> list[BenchmarkResult]:
     """Each benchmark that has records, in the registry's order; only the named ones if any is named."""
-    metrics = metric_frame(results.records)
-    present = {record.benchmark for record in results.records}
-    chosen = present & set(benchmarks) if benchmarks else present
+    grouped: dict[str, list[Record]] = {}
+    for record in results.records:
+        grouped.setdefault(record.benchmark, []).append(record)
+    lost = of_methods(results.lost)
+    chosen = grouped.keys() & set(benchmarks) if benchmarks else grouped.keys()
     return [
         _aggregate(
-            metrics,
+            select_scores(grouped[name], benchmark),
             benchmark,
             expected_seeds(results.suite, benchmark, _seeds_there(results, name)),
             expected_methods(results.suite, benchmark),
-            results.lost,
+            lost,
         )
         for name, benchmark in BENCHMARKS.items()
         if name in chosen
@@ -181,41 +240,33 @@ def _seeds_there(results: Results, benchmark: str) -> list[tuple[str, int]]:
 
 
 def _aggregate(
-    metrics: pd.DataFrame,
+    scores: pd.DataFrame,
     benchmark: Benchmark,
     seeds: tuple[int, ...],
     expected: tuple[str, ...],
-    lost: Mapping[RunKey, str],
+    lost: OfMethods,
 ) -> BenchmarkResult:
-    scores = select_scores(metrics, benchmark)
-    baseline = benchmark.recipe.base_optimizer
-    differences = {column: paired_differences(scores[column], baseline) for column in (*benchmark.domains, ZERO_SHOT)}
-    run = {str(name) for name in scores.index.get_level_values("method")}
-    methods = []
-    for name in in_order(run.union(expected, (method for of, method, _ in lost if of == benchmark.name))):
-        own = scores[scores.index.get_level_values("method") == name]
-        paired = {column: _by_seed(frame, name) for column, frame in differences.items()}
-        methods.append(
-            MethodResult(
-                method=name,
-                seeds=tuple(int(seed) for seed in own.index.get_level_values("seed")),
-                mean={} if own.empty else {column: float(own[column].mean()) for column in differences},
-                std={} if own.empty else {column: float(own[column].std(ddof=1)) for column in differences},
-                difference={
-                    column: t_interval(list(by_seed.values())) for column, by_seed in paired.items() if by_seed
-                },
-                train=_outcome(paired[benchmark.train_domain], name, benchmark, benchmark.published_train),
-                zero_shot=_outcome(paired[ZERO_SHOT], name, benchmark, benchmark.published),
-                lost=of_method(lost, benchmark.name, name),
-            )
-        )
-    return BenchmarkResult(benchmark, seeds, tuple(methods))
+    there = by_method(scores)
+    names = in_order({*there, *expected, *(method for of, method in lost if of == benchmark.name)})
+    methods = tuple(_method(name, there, benchmark, of_method(lost, benchmark.name, name)) for name in names)
+    return BenchmarkResult(benchmark, seeds, methods)
 
 
-def _by_seed(differences: pd.DataFrame, method: str) -> dict[int, float]:
-    if method not in differences:
-        return {}
-    return {int(str(seed)): float(value) for seed, value in differences[method].dropna().items()}
+def _method(name: str, there: Mapping[str, Runs], benchmark: Benchmark, lost: Mapping[int, str]) -> MethodResult:
+    columns = (*benchmark.domains, ZERO_SHOT)
+    own, baseline = there.get(name), there.get(benchmark.recipe.base_optimizer)
+    differences = paired_differences(own, baseline) if own and baseline else [{} for _ in columns]
+    paired = dict(zip(columns, differences, strict=True))
+    return MethodResult(
+        method=name,
+        seeds=own.seeds if own else (),
+        mean=dict(zip(columns, own.mean, strict=True)) if own else {},
+        std=dict(zip(columns, own.std, strict=True)) if own else {},
+        difference={column: t_interval(list(by_seed.values())) for column, by_seed in paired.items() if by_seed},
+        train=_outcome(paired[benchmark.train_domain], name, benchmark, benchmark.published_train),
+        zero_shot=_outcome(paired[ZERO_SHOT], name, benchmark, benchmark.published),
+        lost=lost,
+    )
 
 
 def _outcome(

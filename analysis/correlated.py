@@ -1,7 +1,6 @@
 """Which methods a correlation over methods is over: the same in Table 9, in its claims and in Figure 2."""
 
 from analysis.methods import in_order
-from analysis.paper.scores import complete_methods
 from analysis.paper.sections import is_combination, trained
 from analysis.sheets import Sheet, counterparts
 
@@ -17,7 +16,7 @@ def wanted_methods(sheet: Sheet) -> tuple[str, ...]:
 
 def correlated_methods(sheet: Sheet) -> tuple[str, ...]:
     """The wanted ones that are there; of ours, those that were run with every seed."""
-    complete = complete_methods(sheet) if sheet.seeds else set(sheet.methods)
+    complete = sheet.complete if sheet.seeds else set(sheet.methods)
     return tuple(method for method in wanted_methods(sheet) if method in complete)
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 RunKey = tuple[str, str, int]
 """Benchmark, method and seed."""
 
+OfMethods = Mapping[tuple[str, str], Mapping[int, str]]
+"""By benchmark and method: by seed, in order, what became of the run."""
+
 ProbeKey = tuple[str, str, int, str]
 """Benchmark, method, seed and probe."""
 
@@ -34,12 +37,17 @@ def read_failures(folder: Path) -> dict[RunKey, str]:
     return failures
 
 
-def of_method(
-    failures: Mapping[RunKey, str], benchmark: str, method: str, there: Collection[int] = ()
-) -> dict[int, str]:
+def of_methods(failures: Mapping[RunKey, str]) -> OfMethods:
+    """The same by method, which is how cells ask for them."""
+    grouped: dict[tuple[str, str], dict[int, str]] = {}
+    for (benchmark, method, seed), why in sorted(failures.items()):
+        grouped.setdefault((benchmark, method), {})[seed] = why
+    return grouped
+
+
+def of_method(failures: OfMethods, benchmark: str, method: str, there: Collection[int] = ()) -> dict[int, str]:
     """By seed, what became of the method's runs, but for the seeds that are there after all."""
-    told = {seed: why for (name, own, seed), why in failures.items() if (name, own) == (benchmark, method)}
-    return {seed: why for seed, why in sorted(told.items()) if seed not in there}
+    return {seed: why for seed, why in failures.get((benchmark, method), {}).items() if seed not in there}
 
 
 def in_a_word(reasons: Iterable[str]) -> str:

@@ -1,11 +1,10 @@
-"""Load: a folder of records becomes `Results`, and a tidy frame of all its numbers."""
+"""Load: a folder of records becomes `Results`."""
 
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from analysis.failures import LEFT_OUT, ProbeKey, RunKey
 from benchmarks.probes.record import ProbeRecord
@@ -13,6 +12,8 @@ from benchmarks.record import Record
 from benchmarks.tree import Tree, read_tree
 from benchmarks.variants import near
 
+DEFAULT = Path("results")
+"""Where commands that run something have their results, if nobody says otherwise."""
 PUBLISHED = "published"
 """The suite that the folder of the paper's numbers stands for: tables of text, and no record."""
 
@@ -36,17 +37,42 @@ class Results:
     """The runs that have no record here because their file is left out, and why."""
     lost_probes: Mapping[ProbeKey, str] = field(default_factory=dict)
     """The same of probes."""
+    alike: tuple[str, ...] = ()
+    """A phrase on the seeds of each method that have every number in common, as `mini-m2d2 SAM seeds 1, 3`."""
+
+    root: Path | None = None
+    """The folder of suites that they were loaded from."""
+
+    @property
+    def option(self) -> str:
+        """What tells a command that makes more of them where they are; empty where it looks by itself."""
+        if self.root is None or self.root.resolve() == DEFAULT.resolve():
+            return ""
+        return f" --results {shlex.quote(str(self.root))}"
+
+    @property
+    def doubt(self) -> str | None:
+        """One line on all of them, which are counted all the same; None where there are none."""
+        if not self.alike:
+            return None
+        return (
+            f"the same numbers to the last digit: {'; '.join(self.alike)}. A seed was not used, or a record is a copy "
+            "under another name: intervals and tests take them for runs of their own."
+        )
 
 
-def load(folder: Path) -> Results:
-    """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had."""
+def load(folder: Path, with_curves: bool = True) -> Results:
+    """The results below `folder`, a suite's folder. Raises ResultsError where there is no suite to be had.
+
+    A bad curve is named only with `with_curves`: whatever uses no curve need not look through them.
+    """
     if folder.is_file():
         raise ResultsError(f"{folder} is a file: name the folder of a suite's records.")
     if not folder.is_dir():
         raise ResultsError(f"no folder {folder}: {_nearest(folder)}`make reproduce` makes results.")
     if folder.resolve().name == PUBLISHED and any(folder.glob("table_*.tsv")):
         return Results(PUBLISHED, (), ())
-    tree = read_tree(folder)
+    tree = read_tree(folder, with_curves=with_curves)
     suites = sorted({record.suite for record in tree.records} | {record.suite for record in tree.probes})
     if len(suites) > 1:
         raise ResultsError(
@@ -54,17 +80,9 @@ def load(folder: Path) -> Results:
         )
     if not suites and not tree.problems:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
-    return Results(suites[0] if suites else folder.name, tree.records, tree.problems, tree.probes, *_lost(tree, folder))
-
-
-def metric_frame(records: Iterable[Record | ProbeRecord]) -> pd.DataFrame:
-    """One row per number: benchmark, method, seed, split, metric, domain, value."""
-    rows = [
-        (record.benchmark, record.method, record.seed, *key.split("/"), value)
-        for record in records
-        for key, value in record.metrics.items()
-    ]
-    return pd.DataFrame(rows, columns=["benchmark", "method", "seed", "split", "metric", "domain", "value"])
+    suite = suites[0] if suites else folder.name
+    root = _root(folder, suite)
+    return Results(suite, tree.records, tree.problems, tree.probes, *_lost(tree, folder), _alike(tree), root)
 
 
 def from_there(text: str, folder: Path) -> str:
@@ -92,6 +110,18 @@ def _lost(tree: Tree, folder: Path) -> tuple[dict[RunKey, str], dict[ProbeKey, s
         {run: why for run, why in runs.items() if run not in there},
         {probe: why for probe, why in probes.items() if probe not in probed},
     )
+
+
+def _root(folder: Path, suite: str) -> Path:
+    """The folder of suites that `folder` is, or else lies in."""
+    if folder.name == suite:
+        return folder.parent
+    return folder.resolve().parent if folder.resolve().name == suite else folder
+
+
+def _alike(tree: Tree) -> tuple[str, ...]:
+    groups = ((*paths[0].parts[-3:-1], [path.stem.removeprefix("seed-") for path in paths]) for paths in tree.alike)
+    return tuple(f"{benchmark} {method} seeds {', '.join(seeds)}" for benchmark, method, seeds in groups)
 
 
 def _nearest(folder: Path) -> str:

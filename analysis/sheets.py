@@ -8,7 +8,15 @@ from typing import Literal, cast
 
 import pandas as pd
 
-from analysis.aggregate import ZERO_SHOT, expected_methods, expected_seeds
+from analysis.aggregate import (
+    ZERO_SHOT,
+    by_method,
+    complete_of,
+    expected_methods,
+    expected_seeds,
+    paired_differences,
+    select_scores,
+)
 from analysis.methods import in_order
 from analysis.published import read_table
 from analysis.records import PUBLISHED, Results
@@ -56,6 +64,26 @@ class Sheet:
     """The methods that the suite in full has, and those whose files are left out."""
     expected_seeds: tuple[int, ...]
     """What each method should have; empty for published ones."""
+
+    @cached_property
+    def complete(self) -> tuple[str, ...]:
+        """The methods whose means may be compared."""
+        return complete_of(self.seeds, self.expected_seeds)
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, tuple[float, ...]]]:
+        """Ours by method and column: method minus baseline of the same seed, for the seeds that both have."""
+        there = {} if self.by_seed is None else by_method(self.by_seed)
+        if self.baseline not in there:
+            return {}
+        return {
+            method: {
+                column: tuple(by_seed.values())
+                for column, by_seed in zip(self.columns, paired_differences(runs, there[self.baseline]), strict=True)
+            }
+            for method, runs in there.items()
+            if method != self.baseline
+        }
 
     @property
     def lower_is_better(self) -> bool:
@@ -124,14 +152,10 @@ def counterparts(sheet: Sheet) -> list[Sheet]:
 
 
 def _sheet(suite: str, row: Benchmark, records: Iterable[Record], lost: Collection[tuple[str, int]]) -> Sheet:
-    keys = [f"test/{row.metric}/{domain}" for domain in row.domains]
-    runs = sorted(records, key=lambda record: record.seed)
-    values = [[record.metrics.get(key, float("nan")) for key in keys] for record in runs]
-    index = pd.MultiIndex.from_tuples([(run.method, run.seed) for run in runs], names=["method", "seed"])
-    by_seed = pd.DataFrame(values, index=index, columns=list(row.domains))
-    by_seed[ZERO_SHOT] = by_seed[list(row.zero_shot_domains)].mean(axis="columns", skipna=False)
-    methods = in_order(run.method for run in runs)
-    by_method = {method: by_seed.loc[[method]] for method in methods}
+    runs = tuple(records)
+    by_seed = select_scores(runs, row)
+    there = by_method(by_seed)
+    methods = in_order(there)
     return Sheet(
         name=row.name,
         family=_family(row),
@@ -141,13 +165,12 @@ def _sheet(suite: str, row: Benchmark, records: Iterable[Record], lost: Collecti
         train_domain=row.train_domain,
         zero_shot_domains=row.zero_shot_domains,
         baseline=row.recipe.base_optimizer,
-        # numpy's mean, unlike that of a pandas group, is NaN where a part is.
-        mean=_frame({method: frame.to_numpy().mean(axis=0) for method, frame in by_method.items()}, by_seed.columns),
-        std=_frame({method: frame.std(ddof=1, skipna=False) for method, frame in by_method.items()}, by_seed.columns),
+        mean=_frame({method: there[method].mean for method in methods}, by_seed.columns),
+        std=_frame({method: there[method].std for method in methods}, by_seed.columns),
         spread="std",
-        seeds={method: tuple(int(seed) for _, seed in frame.index) for method, frame in by_method.items()},
+        seeds={method: there[method].seeds for method in methods},
         printed_seeds=None,
-        by_seed=pd.concat(list(by_method.values())),
+        by_seed=by_seed,
         expected=in_order({*expected_methods(suite, row), *(method for method, _ in lost)}),
         expected_seeds=expected_seeds(suite, row, [*((run.method, run.seed) for run in runs), *lost]),
     )

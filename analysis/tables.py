@@ -12,7 +12,6 @@ from analysis.paper.material import material_of
 from analysis.paper.registry import paper_tables
 from analysis.records import Results
 from analysis.rounding import measured
-from analysis.statistics import wilcoxon_p
 from analysis.verdicts import caveat_sentence, count_sentence
 from benchmarks.row import Benchmark
 
@@ -196,8 +195,7 @@ def _difference(method: MethodResult, outcome: Outcome, result: BenchmarkResult)
         text += f" ± {two_decimals(half_width)}"
     if pairs < len(method.seeds):
         text += f" ({pairs} {'pair' if pairs == 1 else 'pairs'})"
-    p = wilcoxon_p(list(outcome.differences.values()))
-    return Cell(text, (mean, None if isinf(half_width) else half_width, pairs, p))
+    return Cell(text, (mean, None if isinf(half_width) else half_width, pairs, outcome.wilcoxon_p))
 
 
 def _seeds(method: MethodResult, result: BenchmarkResult) -> Cell:

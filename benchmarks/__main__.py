@@ -138,11 +138,12 @@ def validate(folder: RecordsFolder = Path("results")) -> None:
     tree = read_tree(folder, pkgutil.resolve_name("benchmarks.run:contradiction_of"))
     if not (tree.records or tree.probes or tree.problems):
         _no_records(folder)
-    for problem in tree.problems:
+    for problem in (*tree.problems, *tree.doubts):
         say(problem)
     valid = count(len(tree.records), "valid record") + (f", {len(tree.probes)} of probes" if tree.probes else "")
-    typer.echo(f"{folder}: {valid}, {len(tree.problems)} not valid")
-    raise typer.Exit(1 if tree.problems else 0)
+    doubts = f", {len(tree.doubts)} with the numbers of another seed" if tree.doubts else ""
+    typer.echo(f"{folder}: {valid}, {len(tree.problems)} not valid{doubts}")
+    raise typer.Exit(1 if tree.problems or tree.doubts else 0)
 
 
 @app.command("migrate")

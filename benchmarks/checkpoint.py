@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from benchmarks.errors import RunError
+from benchmarks.method_fields import first_difference
 from benchmarks.processes import Processes
 
 KEPT = 2
@@ -118,17 +119,6 @@ def over_all(number: int, how: Any) -> int:
     held = torch.tensor(number)
     dist.all_reduce(held, how)
     return int(held)
-
-
-def first_difference(left: Any, right: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """The first field, as `recipe.lr`, in which two nested dictionaries differ, with both values."""
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        for key in dict.fromkeys((*left, *right)):
-            below = first_difference(left.get(key), right.get(key), f"{name}.{key}".lstrip("."))
-            if below is not None:
-                return below
-        return None
-    return None if left == right else (name, left, right)
 
 
 # ------------------------------------------------------------------------------------------------------ random states

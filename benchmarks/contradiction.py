@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from benchmarks.execution import FITTED
+from benchmarks.method_fields import fields_by_method, first_difference
 from benchmarks.probes.record import ProbeRecord
 from benchmarks.record import Record, StepStatistics
 from benchmarks.registry import BENCHMARKS, ZERO_SHOT
@@ -21,6 +22,8 @@ METHOD_FIELDS = ("trust_region", "penalty", "ascent")
 """What tells a method: all that a record says of one that has no row here."""
 
 _identity = cache(identity)
+_is_own, _passes_of = cache(is_own), cache(passes_of)
+"""Of thousands of records there are few sources and few methods."""
 
 
 def contradiction(record: Record) -> str | None:
@@ -28,8 +31,8 @@ def contradiction(record: Record) -> str | None:
     row = BENCHMARKS.get(record.benchmark)
     if row is None:
         return _unknown(record.benchmark)
-    if (untold := _untold(record)) is not None:
-        return untold
+    if (strange := _untold(record) or _of_another_method(record)) is not None:
+        return strange
     missing = [name for key, name in _scores(row).items() if key not in record.metrics]
     if missing:
         return f"no test/{row.metric} of {', '.join(missing)}"
@@ -46,39 +49,64 @@ def contradiction(record: Record) -> str | None:
 
 def _untold(record: Record) -> str | None:
     """A name that tells no method: of a row here with settings that it cannot have, or of one's own without fields."""
+    if not _is_own(record.method):
+        return _misnamed(record.method)
+    missing = [name for name in METHOD_FIELDS if name not in record.method_fields]
+    return f"{record.method} is no method here, and its method_fields have no {', '.join(missing)}" if missing else None
+
+
+def _of_another_method(record: Record) -> str | None:
+    """A field that the method of that name has not; what settings change only the library can tell."""
+    known = fields_by_method().get(record.method, record.method_fields)
+    difference = None if record.method_fields == known else first_difference(record.method_fields, known)
+    return difference and f"its method has {difference[0]} = {difference[1]}, and {record.method} has {difference[2]}"
+
+
+@cache
+def _misnamed(method: str) -> str | None:
+    """What is wrong with the settings in the name of a method of a row here."""
     try:
-        parse(record.method)
+        parse(method)
     except UnknownMethodError as error:
-        if not is_own(record.method):
-            return str(error)
-        missing = [name for name in METHOD_FIELDS if name not in record.method_fields]
-        return (
-            f"{record.method} is no method here, and its method_fields have no {', '.join(missing)}"
-            if missing
-            else None
-        )
+        return str(error)
     return None
 
 
 _POSSIBLE = {"accuracy": (0.0, 100.0), "perplexity": (1.0, math.inf), "nll": (0.0, math.inf)}
 
 
+@dataclass(frozen=True)
+class _Metric:
+    """What the name of a metric tells: what it is of, where it can lie, and of a perplexity the nll of its own set."""
+
+    domain: str
+    low: float
+    high: float
+    nll: str | None
+
+
+@cache
+def _metric(key: str) -> _Metric:
+    split, metric, domain = key.split("/")
+    nll = f"{split}/nll/{domain}" if metric == "perplexity" else None
+    return _Metric(domain, *_POSSIBLE.get(metric, (-math.inf, math.inf)), nll)
+
+
 def _impossible(metrics: Mapping[str, float]) -> str | None:
     """A score that no model can have, or a perplexity that is not exp(nll) of its own set."""
     for key, value in metrics.items():
-        split, metric, domain = key.split("/")
-        low, high = _POSSIBLE.get(metric, (-math.inf, math.inf))
-        if not low <= value <= high:
-            return f"{key} is {value}, and can only be between {low:g} and {high:g}"
-        nll = metrics.get(f"{split}/nll/{domain}")
-        if metric == "perplexity" and nll is not None and not math.isclose(math.log(value), nll, abs_tol=1e-5):
+        known = _metric(key)
+        if not known.low <= value <= known.high:
+            return f"{key} is {value}, and can only be between {known.low:g} and {known.high:g}"
+        nll = metrics.get(known.nll) if known.nll else None
+        if nll is not None and not math.isclose(math.log(value), nll, abs_tol=1e-5):
             return f"{key} is {value}, and its nll of {nll} makes it {math.exp(nll)}"
     return None
 
 
 def _of_no_domain(metrics: Mapping[str, float], domains: Collection[str]) -> str | None:
     """A score on what the row is not scored on."""
-    strange = next((key for key in metrics if key.split("/")[2] not in domains), None)
+    strange = next((key for key in metrics if _metric(key).domain not in domains), None)
     return None if strange is None else f"it has {strange}, and the domains are {', '.join(domains)}"
 
 
@@ -89,8 +117,8 @@ def _of_no_training(record: Record, steps: int) -> str | None:
     if record.degenerate_steps > steps:
         return f"it has {record.degenerate_steps} degenerate steps of {steps}"
     forward, backward = record.passes.forward, record.passes.backward
-    if not is_own(record.method) and (forward, backward) not in _passes(record):
-        counted = " and ".join(map(str, passes_of(record.method)))
+    if not _is_own(record.method) and (forward, backward) not in _passes(record):
+        counted = " and ".join(map(str, _passes_of(record.method)))
         return f"its steps make {forward} forward and {backward} backward passes, and {record.method} makes {counted}"
     for name, statistics in (("distance", record.distance), ("perturbation_norm", record.perturbation_norm)):
         if statistics is not None and (wrong := _of_no_steps(statistics)) is not None:
@@ -100,7 +128,7 @@ def _of_no_training(record: Record, steps: int) -> str | None:
 
 def _passes(record: Record) -> tuple[tuple[int, int], ...]:
     """The passes of one step; where the reference's logits are kept, one forward pass fewer once they are."""
-    forward, backward = passes_of(record.method)
+    forward, backward = _passes_of(record.method)
     kept = ((forward - 1, backward),) if record.recipe["keep_reference"] else ()
     return ((forward, backward), *kept)
 

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from benchmarks.bound import ByValidation
-from benchmarks.checkpoint import Checkpoints, first_difference
+from benchmarks.checkpoint import Checkpoints
 from benchmarks.contradiction import SOURCE, contradiction
 from benchmarks.environment import environment, peak_memory_bytes, reset_peak_memory
 from benchmarks.errors import NonFiniteError
 from benchmarks.evaluation import evaluate
 from benchmarks.execution import Execution
 from benchmarks.machine import check_machine, device_for, machine
+from benchmarks.method_fields import first_difference
 from benchmarks.methods import Resolved, resolve
 from benchmarks.precision import autocast, used_precision
 from benchmarks.probes.weights import keep_weights

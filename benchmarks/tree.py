@@ -27,6 +27,18 @@ class Tree:
     records: tuple[Record, ...]
     probes: tuple[ProbeRecord, ...]
     wrong: Mapping[Path, str]
+    alike: tuple[tuple[Path, ...], ...] = ()
+    """Valid records of one method with every metric in common, to the last digit: runs of which there is but one."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """A line on each record that has the numbers of another seed."""
+        return tuple(
+            f"{path}: every metric is that of {first.name}, to the last digit: a seed was not used, or the record is a "
+            "copy. Move or delete it, and run it again."
+            for first, *others in self.alike
+            for path in others
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -34,18 +46,25 @@ class Tree:
         return tuple(f"{path}: {problem}" for path, problem in self.wrong.items())
 
 
-def read_tree(folder: Path, contradiction_of: Callable[[Record], str | None] = contradiction) -> Tree:
-    """All that is below `folder`: read, held against the registry by `contradiction_of`, one record a run and probe."""
+def read_tree(
+    folder: Path, contradiction_of: Callable[[Record], str | None] = contradiction, with_curves: bool = True
+) -> Tree:
+    """All that is below `folder`: read, held against the registry by `contradiction_of`, one record a run and probe.
+
+    Looking through the curves takes as long as all else: without them where none is used, none is named either.
+    """
     # Records are checked against the last parts of their path, which "." and ".." hide.
     folder = folder.resolve() if folder.name in ("", "..") else folder
     wrong: dict[Path, str] = {}
     runs = _readable(record_paths(folder), read_record, contradiction_of, "run it again", wrong)
     probes = _readable(probe_record_paths(folder), read_probe_record, probe_contradiction, "probe again", wrong)
-    records = _one_each(_of_one_source(_of_one_method(runs, wrong), wrong), lambda record: record.run, wrong)
+    kept = _of_one_source(_of_one_method(runs, wrong), wrong)
+    records = _one_each(kept, lambda record: record.run, wrong)
     own = _of_their_runs(probes, records, wrong)
-    _check_curves(runs, wrong)
+    if with_curves:
+        _check_curves(runs, wrong)
     wrong.update(dict.fromkeys(_strays(folder, runs), "no record of a run has such a name. Move or delete it."))
-    return Tree(records, _one_each(own, lambda record: (record.run, record.probe), wrong), wrong)
+    return Tree(records, _one_each(own, lambda record: (record.run, record.probe), wrong), wrong, tuple(_alike(kept)))
 
 
 def _readable(
@@ -125,11 +144,28 @@ def _of_one_source(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict
     return kept
 
 
+def _alike(found: Mapping[Path, Record]) -> Iterator[tuple[Path, ...]]:
+    """The records that more seeds than one have in common, by seed.
+
+    Accuracies of few examples may be the same by chance, a mean nll never is. What does not train has no seed.
+    """
+    trained = {path: record for path, record in found.items() if record.recipe["steps"] and _tells_runs_apart(record)}
+    for paths in _grouped(trained, lambda record: (record.run.parts[:-1], frozenset(record.metrics.items()))):
+        by_seed = {found[path].seed: path for path in paths}
+        if len(by_seed) > 1:
+            yield tuple(by_seed[seed] for seed in sorted(by_seed))
+
+
+def _tells_runs_apart(record: Record) -> bool:
+    return any("/nll/" in key for key in record.metrics)
+
+
 def _of_their_runs(
     found: Mapping[Path, ProbeRecord], records: Iterable[Record], wrong: dict[Path, str]
 ) -> dict[Path, ProbeRecord]:
     """Without the probes that no valid record of a run goes with, or only one of other weights."""
-    fingerprints = {record.run: fingerprint(record) for record in records}
+    probed = {probe.run for probe in found.values()}
+    fingerprints = {record.run: fingerprint(record) for record in records if record.run in probed}
     kept = {}
     for path, probe in found.items():
         if probe.run not in fingerprints:
@@ -154,13 +190,15 @@ def _strays(folder: Path, found: Iterable[Path]) -> Iterator[Path]:
     """JSON where suites with records have folders of benchmarks and methods, that nothing reads, as `Seed-5.json`."""
     for suite in sorted({path.parents[2] for path in found}):
         for depth in ("*", "*/*", "*/*/*"):
-            for path in sorted(suite.glob(depth)):
-                # Most paths are of records: the cheapest question comes first.
-                if path.suffix.lower() != ".json" or (path.name.startswith("seed-") and path.suffix == ".json"):
-                    continue
-                is_hidden = any(part.startswith(".") for part in path.parts[-3:])
-                if not is_hidden and path.is_relative_to(folder) and path.is_file():
-                    yield path
+            # Most paths are of records: the cheapest question comes first.
+            yield from sorted(path for path in suite.glob(depth) if _is_stray(path) and path.is_relative_to(folder))
+
+
+def _is_stray(path: Path) -> bool:
+    name = path.name
+    if name[-5:].lower() != ".json" or (name.startswith("seed-") and name.endswith(".json")):
+        return False
+    return not any(part.startswith(".") for part in path.parts[-3:]) and path.is_file()
 
 
 def _grouped(found: Mapping[Path, AnyRecord], key: Callable[[AnyRecord], object]) -> Iterable[list[Path]]:

@@ -16,7 +16,7 @@ from analysis.claims.scores import Scores, scores_of
 from analysis.claims.steps import bounded, cost, printed_cost
 from analysis.claims.trends import follow, spread
 from analysis.claims.verdicts import own_verdict, printed_verdict
-from analysis.failures import RunKey, in_brief, of_method
+from analysis.failures import OfMethods, in_brief, of_method, of_methods
 from analysis.records import Results
 from analysis.sheets import Sheet, counterparts, published_sheets, sheets_of
 from analysis.statistics import Interval
@@ -34,7 +34,7 @@ class _Place:
     records: tuple[Record, ...] = ()
     probes: tuple[ProbeRecord, ...] = ()
     printed: tuple["_Place", ...] = ()
-    lost: Mapping[RunKey, str] = field(default_factory=dict)
+    lost: OfMethods = field(default_factory=dict)
 
     @cached_property
     def _scores(self) -> dict[Quantity, Scores]:
@@ -52,7 +52,7 @@ def judge(results: Results, benchmarks: Collection[str] = (), claims: Sequence[C
     sheets = [sheet for sheet in sheets_of(results) if not benchmarks or sheet.name in benchmarks]
     printed = {sheet.name: _Place(sheet) for sheet in published_sheets()}
     places = [_place(sheet, results, printed) for sheet in sheets]
-    judged = [_judge(claim, place, results.suite) for claim in claims for place in places if _is_about(claim, place)]
+    judged = [_judge(claim, place, results) for claim in claims for place in places if _is_about(claim, place)]
     return tuple(map(_with_reason, _corrected(judged)))
 
 
@@ -64,7 +64,7 @@ def _place(sheet: Sheet, results: Results, printed: Mapping[str, _Place]) -> _Pl
         tuple(record for record in results.records if record.benchmark == sheet.name),
         tuple(record for record in results.probes if record.benchmark == sheet.name),
         tuple(printed[other.name] for other in counterparts(sheet)),
-        results.lost,
+        of_methods(results.lost),
     )
 
 
@@ -73,7 +73,7 @@ def _is_about(claim: Claim, place: _Place) -> bool:
     return any(printed.sheet.name in claim.sheets for printed in place.printed)
 
 
-def _judge(claim: Claim, place: _Place, suite: str) -> Judged:
+def _judge(claim: Claim, place: _Place, results: Results) -> Judged:
     sheet = place.sheet
     beside = [printed for printed in place.printed if printed.sheet.name in claim.sheets]
     # The methods that the paper compares: those of its tables about the claim, in its order.
@@ -88,7 +88,7 @@ def _judge(claim: Claim, place: _Place, suite: str) -> Judged:
     verdict = own_verdict(evidence, target, level_of(claim))
     needed = _needed(evidence, target) if verdict == "not enough runs" else None
     is_open = verdict in ("not run", "not enough runs")
-    need = need_of(claim, evidence, sheet, place.scores(claim), suite, needed) if is_open else None
+    need = need_of(claim, evidence, sheet, place.scores(claim), results, needed) if is_open else None
     told = replace(evidence, gaps=tuple(_told(gap, place) for gap in evidence.gaps))
     return Judged(
         claim, sheet.name, sheet.family, "ours", findings, told, target, verdict,

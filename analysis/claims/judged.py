@@ -84,6 +84,8 @@ class Need:
     seeds: tuple[int, ...] = ()
     probe: str = ""
     probed: tuple[str, ...] = ()
+    option: str = ""
+    """What tells the commands where the results are, as ` --results elsewhere`; empty where they look themselves."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ _KINDS = (
     Kind(
         "scores",
         "What each method gains over its baseline in every language or domain, with 95% intervals: ours paired by "
-        "seed, the paper's from its printed standard deviations. The baseline's line holds its score.",
+        "seed, the paper's from its printed standard deviations or intervals. Where it prints neither, as on M2D2, "
+        "its diamonds have no interval: how far chance moves them is not known. The baseline's line holds its score.",
         "scores",
         draw_scores,
     ),

@@ -101,7 +101,8 @@ def draw_landscapes(material: Material, probe: str) -> Figure:
         panel.plot_surface(
             horizontal, vertical, np.log10(shown), facecolors=colors, rcount=40, ccount=40, linewidth=0, shade=False
         )
-        _set_up_landscape(panel, scale)
+        # The right one of a pair has the numbers of both: there is no room between them.
+        _set_up_landscape(panel, scale, losses is each.outside)
     _name_pairs(figure, axes, chosen, material.sheet.train_domain)
     heading(figure, f"{material.sheet.name}, {material.sheet.title}, seed {chosen[0].seed}")
     _color_bar(figure, scale)
@@ -118,14 +119,16 @@ def _axis_names(material: Material, probe: str) -> tuple[str, str]:
     return f"θ₀ to {material.sheet.baseline}", "to the method"
 
 
-def _set_up_landscape(panel: Axes3D, scale: Scale) -> None:
-    """Heights in the colours' scale, one for all panels; the floor's directions have no numbers, only the height."""
+def _set_up_landscape(panel: Axes3D, scale: Scale, is_last: bool) -> None:
+    """Heights in the colours' scale, one for all panels; the floor has no room for numbers: the contours have them."""
     panel.set_zlim(log10(scale.low), log10(scale.high))
     panel.view_init(elev=32, azim=-60)
     panel.set_box_aspect((1, 1, 0.8), zoom=1.05)
     panel.set_xticks([])
     panel.set_yticks([])
-    panel.set_zticks([])
+    heights = [tick for tick in _ticks(scale).tick_values(scale.low, scale.high) if scale.low <= tick <= scale.high]
+    panel.set_zticks([log10(height) for height in heights], [f"{height:g}" if is_last else "" for height in heights])
+    panel.tick_params(axis="z", labelsize=SMALL, pad=-4.5, length=0)
     for axis in (panel.xaxis, panel.yaxis, panel.zaxis):
         axis.pane.set_facecolor(SHADE)
         axis.pane.set_edgecolor("#cccccc")
@@ -176,12 +179,15 @@ def _color_bar(figure: Figure, scale: Scale) -> None:
     place = figure.add_axes((0.56, 0.36 / tall, 0.41, 0.1 / tall))
     bar = figure.colorbar(ScalarMappable(scale.norm, COLORS), cax=place, orientation="horizontal")
     bar.set_label("loss, nats: lower is better", labelpad=1)
-    bar.ax.xaxis.set_major_locator(
-        LogLocator(subs=(1, 2, 5) if scale.high > 4 * scale.low else (1, 1.5, 2, 3, 4, 5, 7))
-    )
+    bar.ax.xaxis.set_major_locator(_ticks(scale))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.outline.set_visible(False)
+
+
+def _ticks(scale: Scale) -> LogLocator:
+    """Of the loss, on the colours' scale and on the walls of a landscape."""
+    return LogLocator(subs=(1, 2, 5) if scale.high > 4 * scale.low else (1, 1.5, 2, 3, 4, 5, 7))
 
 
 def _points_legend(figure: Figure, chosen: Sequence[Slice]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from analysis.failures import ProbeKey, RunKey
+from analysis.failures import OfMethods, ProbeKey, RunKey, of_methods
 from analysis.records import PUBLISHED, Results
 from analysis.sheets import Family, Sheet, counterparts, published_sheets, sheets_of
 from benchmarks.probes.record import ProbeRecord
@@ -19,7 +19,7 @@ class Material:
     paper: Mapping[str, Sheet]
     records: tuple[Record, ...] = ()
     probes: tuple[ProbeRecord, ...] = ()
-    failures: Mapping[RunKey, str] = field(default_factory=dict)
+    failures: OfMethods = field(default_factory=dict)
     lost_probes: Mapping[ProbeKey, str] = field(default_factory=dict)
 
     @property
@@ -57,6 +57,6 @@ def material_of(
         paper={sheet.name: sheet for sheet in published_sheets() if not is_published or wanted(sheet.name)},
         records=tuple(record for record in results.records if wanted(record.benchmark)),
         probes=tuple(record for record in results.probes if wanted(record.benchmark)),
-        failures=failures or {},
+        failures=of_methods(failures or {}),
         lost_probes=results.lost_probes,
     )

@@ -7,13 +7,13 @@ from math import isinf, isnan, nan
 import numpy as np
 import pandas as pd
 
-from analysis.aggregate import ZERO_SHOT, complete_of, seeds_text
+from analysis.aggregate import ZERO_SHOT, seeds_text
 from analysis.cells import Cell, Column, Mark, Row, Table, text_cell, text_column, two_decimals
-from analysis.failures import RunKey, at_length, in_a_word, in_brief, of_method
+from analysis.failures import OfMethods, at_length, in_a_word, in_brief, of_method
 from analysis.methods import in_order
 from analysis.paper.material import Material
 from analysis.paper.sections import sectioned, trained
-from analysis.rounding import NOTHING_LEFT, measured
+from analysis.rounding import measured
 from analysis.sheets import Sheet
 from analysis.statistics import Interval, t_interval
 from benchmarks.registry import BENCHMARKS
@@ -51,7 +51,7 @@ class _Ours:
 
     sheet: Sheet
     paper: Sheet
-    failures: Mapping[RunKey, str]
+    failures: OfMethods
     marks: Mapping[tuple[str, str], Mark]
     differences: Mapping[tuple[str, str], Interval]
 
@@ -60,11 +60,9 @@ class _Ours:
         return self.sheet.name == self.paper.name
 
 
-def _own_table(
-    name: str, number: int, sheet: Sheet, paper: Sheet, chosen: Chosen, failures: Mapping[RunKey, str]
-) -> Table:
+def _own_table(name: str, number: int, sheet: Sheet, paper: Sheet, chosen: Chosen, failures: OfMethods) -> Table:
     methods = [method for method in in_order({*sheet.methods, *sheet.expected}) if chosen(method)]
-    ranked = [method for method in methods if method in complete_methods(sheet) and trained(method)]
+    ranked = [method for method in methods if method in sheet.complete and trained(method)]
     ours = _Ours(sheet, paper, failures, best_and_worst(sheet.mean.loc[ranked], sheet.lower_is_better),
                  differences_to_baseline(sheet))  # fmt: skip
     against = f"{ZERO_SHOT} vs {sheet.baseline}"
@@ -113,7 +111,7 @@ def _own_score(ours: _Ours, method: str, column: str) -> Cell:
     interval = ours.differences.get((method, column))
     hint = f"{seeds} {'seed' if seeds == 1 else 'seeds'}" + ("" if isnan(std) else f", std {two_decimals(std)}")
     return Cell(
-        text=f"{mean:.2f}" + ("" if method in complete_methods(sheet) else f" ({seeds})"),
+        text=f"{mean:.2f}" + ("" if method in sheet.complete else f" ({seeds})"),
         values=(mean, None if isnan(std) else std, seeds, printed, difference),
         mark=ours.marks.get((method, column)),
         significant=interval is not None and not interval.includes_zero,
@@ -171,7 +169,7 @@ def _significance(ours: _Ours) -> tuple[str, ...]:
 
 
 def _unranked(sheet: Sheet, methods: list[str]) -> tuple[str, ...]:
-    incomplete = [method for method in methods if method in sheet.seeds and method not in complete_methods(sheet)]
+    incomplete = [method for method in methods if method in sheet.seeds and method not in sheet.complete]
     if not incomplete:
         return ()
     return (f"(n): the mean of n seeds only, neither best nor worst: {', '.join(incomplete)}.",)
@@ -265,43 +263,33 @@ def printed_number(paper: Sheet, method: str, column: str | None) -> str | None:
     return None if isnan(value) else f"{value:.{2 if paper.family == 'vision' else 1}f}"
 
 
-def complete_methods(sheet: Sheet) -> set[str]:
-    """The methods whose means may be compared."""
-    return set(complete_of(sheet.seeds, sheet.expected_seeds))
-
-
 def best_and_worst(means: pd.DataFrame, lower_is_better: bool) -> dict[tuple[str, str], Mark]:
     """By method and column, of the means as two decimals show them, ties included; equals have no marks."""
     marks: dict[tuple[str, str], Mark] = {}
-    for column in means.columns:
-        known = means[column].dropna()
-        texts = {str(method): f"{value:.2f}" for method, value in zip(known.index, known.tolist(), strict=True)}
+    for column, scores in means.to_dict().items():
+        texts = {str(method): f"{value:.2f}" for method, value in scores.items() if not isnan(value)}
         order = sorted(set(texts.values()), key=float, reverse=lower_is_better)
         if len(order) > 1:
-            marks |= {(method, column): "best" for method, text in texts.items() if text == order[-1]}
-            marks |= {(method, column): "worst" for method, text in texts.items() if text == order[0]}
+            marks |= {(method, str(column)): "best" for method, text in texts.items() if text == order[-1]}
+            marks |= {(method, str(column)): "worst" for method, text in texts.items() if text == order[0]}
     return marks
 
 
 def differences_to_baseline(sheet: Sheet) -> dict[tuple[str, str], Interval]:
-    """By method and column, the 95% t interval of method minus baseline over the seeds that both have."""
-    if sheet.by_seed is None or sheet.baseline not in sheet.seeds:
-        return {}
-    baseline = sheet.by_seed.loc[sheet.baseline]
-    intervals = {}
-    for method in sheet.methods:
-        if method != sheet.baseline and trained(method):
-            own = sheet.by_seed.loc[method]
-            common = own.index.intersection(baseline.index)
-            values = own.loc[common].to_numpy() - baseline.loc[common].to_numpy()
-            values[abs(values) < NOTHING_LEFT] = 0.0
-            for position, column in enumerate(sheet.columns):
-                if len(values) and not np.isnan(values[:, position]).any():
-                    intervals[method, column] = t_interval(values[:, position].tolist())
-    return intervals
+    """By method and column, the 95% t interval of method minus baseline over the seeds that both have.
+
+    None where one of the two lacks a score.
+    """
+    return {
+        (method, column): t_interval(values)
+        for method, columns in sheet.differences.items()
+        if trained(method)
+        for column, values in columns.items()
+        if values and not isnan(sheet.score(method, column) + sheet.score(sheet.baseline, column))
+    }
 
 
-def missing_reason(sheet: Sheet, method: str, column: str, failures: Mapping[RunKey, str]) -> str | None:
+def missing_reason(sheet: Sheet, method: str, column: str, failures: OfMethods) -> str | None:
     """Why there is no number; None where there is one."""
     if method not in sheet.methods:
         return in_a_word(of_method(failures, sheet.name, method).values()) or "not run"
@@ -311,7 +299,7 @@ def missing_reason(sheet: Sheet, method: str, column: str, failures: Mapping[Run
     return f"no {column if column in lacking else ', '.join(lacking)}".rstrip()
 
 
-def failed_runs(sheet: Sheet, methods: Iterable[str], failures: Mapping[RunKey, str]) -> tuple[str, ...]:
+def failed_runs(sheet: Sheet, methods: Iterable[str], failures: OfMethods) -> tuple[str, ...]:
     """A note on the runs that left no record, where it is known what became of them."""
     told = [
         phrase
@@ -321,7 +309,7 @@ def failed_runs(sheet: Sheet, methods: Iterable[str], failures: Mapping[RunKey, 
     return (f"Runs without a record: {'; '.join(told)}.",) if told else ()
 
 
-def seeds_cell(sheet: Sheet, method: str, failures: Mapping[RunKey, str]) -> Cell:
+def seeds_cell(sheet: Sheet, method: str, failures: OfMethods) -> Cell:
     """How many there are, and of how many; what became of the others, where that is known."""
     there = sheet.seeds.get(method, ())
     others = in_brief(of_method(failures, sheet.name, method, there).values())

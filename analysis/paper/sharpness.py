@@ -135,6 +135,11 @@ def _own_table(
         return (text_cell(method), *cells, _seeds_cell(found[method].seeds, len(lost.get(method, ()))))
 
     headings, sections = sectioned(found, table_row)
+    notes = [SPREAD_NOTE]
+    if is_beside and not same:
+        notes.append(OTHER_DATA)
+    if phrases:
+        notes.append(f"No part of it: {'; '.join(phrases)}.")
     below = f" Below: the paper's, of {OF}{', and ours minus it' if same else ''}." if is_beside else ""
     return Table(
         name=NAME if is_beside else f"{NAME}_{row.name}",
@@ -143,7 +148,7 @@ def _own_table(
         f"kept), on {row.train_domain} and on the {len(row.zero_shot_domains)} zero-shot domains.{below}",
         columns=(text_column("method"), *map(_column, _COLUMNS), Column("seeds", ("sharpness seeds", "CKA seeds"))),
         sections=sections,
-        notes=(SPREAD_NOTE, *([f"No part of it: {'; '.join(phrases)}."] if phrases else [])),
+        notes=tuple(notes),
         headings=headings,
         benchmark=row.name,
     )
@@ -159,6 +164,11 @@ SPREAD_NOTE = (
     "Train: mean over seeds ± their standard deviation. ZS: mean over seeds, then over domains ± the standard "
     "deviation over domains. Pearson: r over seeds between sharpness on the training domain and on each other one, "
     "mean ± standard deviation over those. The paper does not say what its deviations are over."
+)
+
+
+OTHER_DATA = (
+    "Ours minus the paper's is in the CSV file alone: models and data are others, so that levels are not compared."
 )
 
 

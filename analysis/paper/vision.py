@@ -9,7 +9,6 @@ from analysis.paper.material import Material
 from analysis.paper.scores import (
     SIGNIFICANCE_NOTE,
     best_and_worst,
-    complete_methods,
     differences_to_baseline,
     failed_runs,
     missing_reason,
@@ -64,7 +63,7 @@ class _Own:
         domain = sheet.train_domain
         same_name = [other for other in all_sheets if other.train_domain == domain]
         self.name = domain if len(same_name) == 1 else sheet.title
-        ranked = [method for method in sheet.methods if method in complete_methods(sheet) and trained(method)]
+        ranked = [method for method in sheet.methods if method in sheet.complete and trained(method)]
         self.marks = best_and_worst(sheet.mean.loc[ranked, [domain]], sheet.lower_is_better)
         self.differences = differences_to_baseline(sheet)
 
@@ -85,7 +84,7 @@ class _Own:
         half_width = None if isinf(interval.half_width) else interval.half_width
         difference = interval.mean - float(printed) if printed else None
         against = self.differences.get((method, domain))
-        missing = f" ({interval.n})" if method not in complete_methods(sheet) else ""
+        missing = f" ({interval.n})" if method not in sheet.complete else ""
         return Cell(
             text=f"{interval.mean:.2f}{'' if half_width is None else f' ± {two_decimals(half_width)}'}{missing}",
             values=(interval.mean, half_width, interval.n, printed, printed_width, difference),

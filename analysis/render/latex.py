@@ -81,6 +81,7 @@ def macro_name(*parts: str) -> str:
     return "Tram" + "".join(map(_camel, parts))
 
 
+@cache
 def escaped(text: str) -> str:
     """The text as LaTeX prints it, on one line; a character that the plain fonts have not becomes its code point."""
     one_line = " ".join(text.split()).translate(_PRINTED)
@@ -175,6 +176,7 @@ def _cell(cell: Cell) -> str:
     return (rf"{_MARKS[cell.mark]}{{{_signed(cell.text)}}}" if cell.mark else _signed(cell.text)) + star
 
 
+@cache
 def _signed(text: str) -> str:
     """With a minus sign before numbers, not a hyphen."""
     return re.sub(r"(?<!\S)([+-])(?=\d)", r"$\1$", escaped(text))

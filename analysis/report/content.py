@@ -138,8 +138,10 @@ class Report:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Of each benchmark, what is missing and what would fill it."""
-        return tuple(line for name, groups in self.groups.items() for line in _gaps(self.results.suite, name, groups))
+        """What is in doubt, and of each benchmark what is missing and what would fill it."""
+        doubt = self.results.doubt
+        gaps = (line for name, groups in self.groups.items() for line in _gaps(self.results, name, groups))
+        return (*((f"{doubt[0].upper()}{doubt[1:]}",) if doubt else ()), *gaps)
 
 
 def _plural(noun: str, count: int) -> str:
@@ -147,13 +149,14 @@ def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else " ".join((f"{first}s", *rest))
 
 
-def _gaps(suite: str, benchmark: str, groups: Mapping[str, Group]) -> Iterable[str]:
+def _gaps(results: Results, benchmark: str, groups: Mapping[str, Group]) -> Iterable[str]:
     absent = [group.method for group in groups.values() if group.state == "missing" and not group.lost]
     begun = [_seeds(group, group.missing) for group in groups.values() if group.state == "partial" and not group.lost]
     lost = [_seeds(group, group.lost) for group in groups.values() if group.lost]
     kinds = {"not run": absent, "seeds missing": begun, "files left out": lost}
     said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
-    command = f"python -m benchmarks suite {suite} --full --benchmarks {benchmark}" if suite in SUITES else ""
+    runs = f"python -m benchmarks suite {results.suite} --full --benchmarks {benchmark}{results.option}"
+    command = runs if results.suite in SUITES else ""
     how = f" To fill it{', when they are out of the way' if lost else ''}: {command}" if command else ""
     if said:
         yield f"{benchmark}: {said}.{how}"

@@ -8,16 +8,19 @@ from analysis.claims import judge
 from analysis.claims.table import claims_table
 from analysis.failures import read_failures
 from analysis.figures import gather
+from analysis.figures.drawing import Progress, drawing, silent
 from analysis.records import Results, from_there
 from analysis.render import FORMATS, write_tables
 from analysis.report.content import Report
-from analysis.report.drawing import drawing, keep
 from analysis.report.page import html
+from analysis.report.pictures import keep
 from analysis.report.runs import grouped
 from analysis.tables import all_tables
 from benchmarks.record import write_atomically
 
 PAGE = "index.html"
+SOMEWHERE = Path("FOLDER")
+"""What commands on the page name instead of a place on the disk of whoever made it: the page is the same everywhere."""
 OF_THE_PAPER = "table_"
 """How the names of the paper's tables begin: they come first."""
 
@@ -31,7 +34,12 @@ class Written:
 
 
 def write_report(
-    results: Results, folder: Path, output: Path, benchmarks: Iterable[str] = (), with_pdf: bool = False
+    results: Results,
+    folder: Path,
+    output: Path,
+    benchmarks: Iterable[str] = (),
+    with_pdf: bool = False,
+    progress: Progress = silent,
 ) -> Written:
     """The report on the results of `folder`, below `output`; only on the named benchmarks, if any.
 
@@ -39,9 +47,11 @@ def write_report(
     cannot be written.
     """
     benchmarks = tuple(benchmarks)
+    if results.option:
+        results = replace(results, root=SOMEWHERE)
     failures = read_failures(folder)
     material = gather(results, folder, benchmarks)
-    with drawing(material, ("png", "pdf") if with_pdf else ("png",)) as finish:
+    with drawing(material, ("png", "pdf") if with_pdf else ("png",), progress=progress) as finish:
         judged = judge(results, benchmarks)
         tables = all_tables(results, material.aggregated, benchmarks, failures)
         pictures, not_drawn = keep(finish(), output / "figures")

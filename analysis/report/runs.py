@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analysis.aggregate import expected_methods
-from analysis.failures import LEFT_OUT, RunKey, in_brief, of_method
+from analysis.failures import LEFT_OUT, OfMethods, RunKey, in_brief, of_method, of_methods
 from analysis.methods import in_order
 from analysis.records import Results
 from benchmarks.probes.record import ProbeRecord
@@ -102,14 +102,14 @@ def grouped(
     Only the named benchmarks, if any. A benchmark without any record is not among them unless the suite has it.
     """
     chosen = set(benchmarks)
-    failures = {**(failures or {}), **results.lost}
+    by_method = of_methods({**(failures or {}), **results.lost})
     present = {record.benchmark for record in results.records} | {benchmark for benchmark, _, _ in results.lost}
     planned = set(SUITES[results.suite].benchmarks) if results.suite in SUITES else set()
     names = [name for name in BENCHMARKS if name in present | planned and (not chosen or name in chosen)]
-    return {name: _groups(results, name, failures) for name in names}
+    return {name: _groups(results, name, by_method) for name in names}
 
 
-def _groups(results: Results, benchmark: str, failures: Mapping[RunKey, str]) -> dict[str, Group]:
+def _groups(results: Results, benchmark: str, failures: OfMethods) -> dict[str, Group]:
     row = BENCHMARKS[benchmark]
     records: dict[str, list[Record]] = {}
     for record in results.records:

@@ -32,8 +32,9 @@ def reproduced(results: Path) -> EndToEnd | None:
     return EndToEnd(command=f"make reproduce, {len(records)} runs", seconds=seconds)
 
 
-LINT = (("ruff", "format", "--check"), ("ruff", "check"), ("mypy",))
-"""What `make lint` runs, over the folders that pyproject.toml names."""
+SOURCES = ("tram", "benchmarks", "slurm", "analysis", "tests", ".ci")
+LINT = (("ruff", "format", "--check", *SOURCES), ("ruff", "check", *SOURCES), ("mypy",))
+"""What `make lint` runs."""
 WORKERS = 2
 
 

@@ -138,6 +138,35 @@ def test_a_method_whose_files_are_all_left_out_was_not_not_run(suite: Path, tmp_
     assert "| my own | left out |" in paper
 
 
+def test_one_line_warns_of_seeds_with_the_same_numbers(suite: Path, tmp_path: Path) -> None:
+    path = suite / "mini-m2d2" / "SAM" / "seed-2.json"
+    metrics = json.loads((suite / "mini-m2d2" / "SAM" / "seed-0.json").read_text())["metrics"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    result = run("tables", "--results", suite, "--output", tmp_path / "out")
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: the same numbers to the last digit: mini-m2d2 SAM seeds 0, 2. A seed was not used")
+    assert "| mini-m2d2 | SAM | 3 of 5 |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_a_bad_curve_is_none_of_the_tables_business(suite: Path, tmp_path: Path) -> None:
+    (suite / "mini-m2d2" / "SAM" / "seed-2.metrics.jsonl").write_text("garbage")
+    for command in ("tables", "claims"):
+        result = run(command, "--results", suite, "--output", tmp_path / "out")
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_method_that_is_another_in_every_record_is_named(suite: Path, tmp_path: Path) -> None:
+    for path in (suite / "mini-m2d2" / "SAM").glob("seed-*.json"):
+        content = json.loads(path.read_text())
+        content["method_fields"]["ascent"]["radius"] = 0.5
+        path.write_text(json.dumps(content))
+    result = run("tables", "--results", suite, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.count("its method has ascent.radius = 0.5, and SAM has 0.05. Move or delete it") == 3
+    assert "| SAM | left out" in (tmp_path / "out" / "table_11_m2d2_wiki.md").read_text()
+
+
 def test_only_bad_records(suite: Path, tmp_path: Path) -> None:
     for path in suite.glob("**/*.json"):
         path.write_text("{")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import analysis.report.drawing as drawing
+import analysis.figures.drawing as drawing
 from analysis.figures import Drawing, NothingToDrawError, encode, figures_of, gather
 from analysis.records import load
 from tests.analysis.bench import curve
@@ -26,9 +26,9 @@ def test_others_draw_what_one_draws(suite: Path, monkeypatch: pytest.MonkeyPatch
     for path in suite.glob("mini-m2d2/*/seed-*.json"):
         path.with_suffix(".metrics.jsonl").write_text(curve(20))
     material = gather(load(suite), suite, ["mini-m2d2"])
-    here, draw = [], drawing._draw
+    here, draw, told = [], drawing._draw, []
     monkeypatch.setattr(drawing, "_draw", lambda each, kinds: here.append(each.name) or draw(each, kinds))
-    with drawing.drawing(material, ("png",)) as finish:
+    with drawing.drawing(material, ("png",), progress=lambda *counts: told.append(counts)) as finish:
         assert len(multiprocessing.active_children()) == 1
         drawn = finish()
     assert multiprocessing.active_children() == []
@@ -38,6 +38,17 @@ def test_others_draw_what_one_draws(suite: Path, monkeypatch: pytest.MonkeyPatch
     assert [each.name for each in drawn] == [each.name for each in expected]
     assert [(each.files, each.why_not) for each in drawn] == [alone(each) for each in expected]
     assert sum(not each.files for each in drawn) == 6
+    assert sum(more for more, _ in told) == len(expected)
+    assert {total for _, total in told} == {len(expected)}
+
+
+def test_the_figures_that_are_asked_for_and_no_other(suite: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with drawing.drawing(
+        gather(load(suite), suite), ("png",), ["overview"], lambda *counts: told.append(counts)
+    ) as finish:
+        assert [each.name for each in finish()] == ["overview"]
+    assert told == [(1, 1)]
 
 
 def test_what_fails_meanwhile_stops_the_others(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:

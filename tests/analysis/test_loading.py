@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.records import ResultsError, load, metric_frame
+from analysis.records import ResultsError, load
 from benchmarks.record import write_record
-from tests.analysis.synthetic import record, write_tree
+from tests.analysis.synthetic import record
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -145,6 +145,33 @@ def test_empty_folder_says_what_to_run(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("there", "folder", "option"),
+    [
+        ("", "results/mini", ""),
+        ("", "results", ""),
+        ("results/mini", ".", " --results {root}"),
+        ("results", "mini", " --results ."),
+        ("elsewhere", "../results/mini", " --results ../results"),
+    ],
+)
+def test_commands_name_the_folder_of_suites_where_they_would_not_find_it(
+    there: str, folder: str, option: str, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (suite.parents[1] / "elsewhere").mkdir()
+    monkeypatch.chdir(suite.parents[1] / there)
+    assert load(Path(folder)).option == option.format(root=suite.parent)
+
+
+def test_a_bad_curve_is_named_where_curves_are_used(suite: Path) -> None:
+    path = suite / "mini-m2d2" / "SAM" / "seed-1.metrics.jsonl"
+    path.write_text("garbage")
+    (line,) = load(suite).left_out
+    assert line.startswith(f"{path}: not a curve (")
+    assert load(suite, with_curves=False).left_out == ()
+    assert load(suite, with_curves=False).records == load(suite).records
+
+
 def test_two_suites_are_not_mixed(suite: Path) -> None:
     shutil.copytree(suite, suite.parent / "mini2")
     for path in (suite.parent / "mini2").glob("**/*.json"):
@@ -158,18 +185,3 @@ def test_relative_folders(suite: Path, folder: str, monkeypatch: pytest.MonkeyPa
     expected = len(load(suite).records)
     monkeypatch.chdir(suite)
     assert len(load(Path(folder)).records) == expected
-
-
-def test_metric_frame_is_tidy(tmp_path: Path) -> None:
-    folder = write_tree(tmp_path, {"mini-vision-letters": ("SGD",)}, (3,), lambda method, seed, domain: len(domain))
-    frame = metric_frame(load(folder).records)
-    rows = frame.query("split == 'test' and metric == 'accuracy'")
-    assert dict(zip(rows["domain"], rows["value"], strict=True)) == {
-        "letters": 7,
-        "noise": 5,
-        "blur": 4,
-        "affine": 6,
-        "occlusion": 9,
-    }
-    assert set(frame["seed"]) == {3}
-    assert len(frame) == 5 + 5 + 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import analysis.report.drawing as drawing
+import analysis.figures.drawing as drawing
 from analysis.__main__ import app
 from analysis.figures import figures_of, gather
 from analysis.records import Results, load
@@ -39,12 +39,12 @@ def run(*arguments: object) -> Result:
 @pytest.fixture
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their own tests, and take most of the time."""
-    monkeypatch.setattr(drawing, "figures_of", lambda material: ())
+    monkeypatch.setattr(drawing, "figures_of", lambda material, _: ())
 
 
 @pytest.fixture
 def _one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "figures_of", lambda material: figures_of(material, ["overview"]))
+    monkeypatch.setattr(drawing, "figures_of", lambda material, _: figures_of(material, ["overview"]))
 
 
 class Outline(HTMLParser):
@@ -172,6 +172,7 @@ def test_the_page_has_the_same_bytes_wherever_the_tree_lies(suite: Path, tmp_pat
         for name, folder in (("one", suite), ("two", tmp_path / "elsewhere" / "mini"))
     ]
     assert pages[0] == pages[1]
+    assert "--benchmarks mini-m2d2 --results FOLDER" in pages[0]
     assert str(tmp_path) not in pages[0]
     assert "mini-m2d2/SAM/seed-2.metrics.jsonl: not a curve (Invalid JSON" in pages[0]
     assert "mini-m2d2/SAM/seed-0.json: a copy of mini-m2d2/SAM/seed-0.json." in pages[0]
@@ -244,12 +245,12 @@ def test_another_process_writes_the_same_bytes(suite: Path, tmp_path: Path) -> N
     program = """
 import sys
 from pathlib import Path
-import analysis.report.drawing as drawing
+import analysis.figures.drawing as drawing
 from analysis.figures import figures_of
 from analysis.records import load
 from analysis.report import write_report
 from analysis.report.content import Report
-drawing.figures_of = lambda material: figures_of(material, ["overview"])
+drawing.figures_of = lambda material, _: figures_of(material, ["overview"])
 suite, output = map(Path, sys.argv[1:])
 write_report(load(suite), suite, output)
 print(sorted({"torch", "transformers", "tram"} & sys.modules.keys()))

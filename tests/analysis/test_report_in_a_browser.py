@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import analysis.report.drawing as drawing
+import analysis.figures.drawing as drawing
 from analysis.figures import figures_of
 from analysis.records import load
 from analysis.report import write_report
@@ -44,7 +44,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bad.parent.mkdir()
     bad.write_text("{")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(drawing, "figures_of", lambda material: figures_of(material, ["overview"]))
+        patched.setattr(drawing, "figures_of", lambda material, _: figures_of(material, ["overview"]))
         return write_report(load(suite), suite, folder / "report").page
 
 

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from benchmarks import run as run_module
-from benchmarks.checkpoint import Checkpoints, first_difference, random_states, set_random_states
+from benchmarks.checkpoint import Checkpoints, random_states, set_random_states
 from benchmarks.errors import RunError
 from benchmarks.execution import Execution
+from benchmarks.method_fields import first_difference
 from benchmarks.methods import resolve
 from benchmarks.record import Record, Run, read_record
 from benchmarks.registry import BENCHMARKS

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
-from benchmarks.contradiction import METHOD_FIELDS, contradiction, probe_contradiction
+from benchmarks.contradiction import METHOD_FIELDS, _impossible, contradiction, probe_contradiction
 from benchmarks.methods import resolve
 from benchmarks.probes.record import probe_path, write_probe_record
 from benchmarks.record import ENVIRONMENT, Passes, Record, Run, read_record, write_record
@@ -147,14 +147,64 @@ def validate(folder: Path) -> Result:
 
 
 def test_validate_counts_and_ends_with_1(results: Path) -> None:
-    """Synthetic records have no method fields, which `validate` holds against the library's."""
+    path = change(results, method_fields={})
     found = validate(results)
     assert found.exit_code == 1
-    assert found.stdout == f"{results}: 0 valid records, 3 not valid\n"
-    assert "seed-0.json: its method has type = None, and SAM has Method. Move or delete it" in found.stderr
+    assert found.stdout == f"{results}: 1 valid record, 1 of probes, 1 not valid\n"
+    assert found.stderr == (
+        f"{path}: its method has type = None, and SAM has Method. Move or delete it, and run it again.\n"
+    )
 
 
 OWN = described(Method(ascent=Ascent(Euclidean(), radius=0.01)))
+
+
+def with_the_numbers_of(results: Path, seed: int, other: int, **numbers: float) -> None:
+    """Give a run the numbers of another, but for these."""
+    path = place(results, seed)
+    metrics = json.loads(place(results, other).read_text())["metrics"] | numbers
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": seed, "metrics": metrics}))
+
+
+def test_the_numbers_of_another_seed_are_in_doubt_and_counted(results: Path) -> None:
+    for seed in (2, 3):
+        write_record(record(BENCHMARK, "SAM", seed, score), results)
+    with_the_numbers_of(results, 1, 0)
+    assert read_tree(results).alike == ((place(results, 0), place(results, 1)),)
+    with_the_numbers_of(results, 3, 0)
+    tree = read_tree(results)
+    assert [found.seed for found in tree.records] == [0, 1, 2, 3]
+    assert tree.alike == (tuple(place(results, seed) for seed in (0, 1, 3)),)
+    found = validate(results)
+    assert found.exit_code == 1
+    assert found.stdout.endswith("4 valid records, 1 of probes, 0 not valid, 2 with the numbers of another seed\n")
+    assert found.stderr == "".join(
+        f"{place(results, seed)}: every metric is that of seed-0.json, to the last digit: a seed was not used, or the "
+        "record is a copy. Move or delete it, and run it again.\n"
+        for seed in (1, 3)
+    )
+
+
+def test_accuracies_in_common_are_no_doubt(results: Path) -> None:
+    """They lie on a grid; one nll that differs in its last digit tells two runs apart, and so does the method."""
+    with_the_numbers_of(results, 1, 0, **{"test/nll/letters": 1.0 + 2**-52})
+    write_record(record(BENCHMARK, "ASAM", 2, score, metrics=record(BENCHMARK, "SAM", 0, score).metrics), results)
+    assert read_tree(results).alike == ()
+    for seed in (0, 1):
+        with_the_numbers_of(results, seed, 0, **{"test/nll/letters": 1.0})
+        content = json.loads(place(results, seed).read_text())
+        content["metrics"] = {key: value for key, value in content["metrics"].items() if "/nll/" not in key}
+        place(results, seed).write_text(json.dumps(content))
+    assert read_tree(results).alike == ()
+
+
+def test_what_does_not_train_has_no_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        made = record("m2d2-wiki", "zero-shot", 0, score)
+        recipe = made.recipe | {"steps": 0}
+        write_record(made.model_copy(update={"seed": seed, "recipe": recipe, "selected_step": 0}), tmp_path)
+    tree = read_tree(tmp_path)
+    assert (len(tree.records), tree.problems, tree.alike) == (2, (), ())
 
 
 def test_a_method_of_ones_own_is_as_valid_as_its_record_tells_what_it_is(results: Path) -> None:
@@ -200,20 +250,30 @@ def test_seeds_of_one_name_and_two_methods_have_no_mean(results: Path) -> None:
     )
 
 
-def test_only_the_seed_that_the_registry_does_not_know_is_left_out_and_by_both_commands(tmp_path: Path) -> None:
-    """The first of five is the odd one, and the library tells: in `validate`, and in the tables, which ask it then."""
-    right = method_fields(resolve("TRAM-x"))
+def with_scale(name: str, seeds: int, odd: Sequence[int], folder: Path) -> list[Path]:
+    """Runs of a method, the odd ones with another scale of d; the paths of these."""
+    right = method_fields(resolve(name))
     other = right | {"trust_region": right["trust_region"] | {"scale": 3.0}}
     paths = [
-        write_record(record(BENCHMARK, "TRAM-x", seed, score, method_fields=other if seed == 0 else right), tmp_path)
-        for seed in range(5)
+        write_record(record(BENCHMARK, name, seed, score, method_fields=other if seed in odd else right), folder)
+        for seed in range(seeds)
     ]
-    line = (
-        f"{paths[0]}: its method has trust_region.scale = 3.0, and TRAM-x has 1.0. Move or delete it, and run it again."
+    return [paths[seed] for seed in odd]
+
+
+@pytest.mark.parametrize("odd", [(0,), (0, 1, 2, 3, 4)])
+@pytest.mark.parametrize("name", ["TRAM-x", "TRAM-x@std=0.03"])
+def test_seeds_of_another_method_are_left_out_and_by_both_commands(
+    name: str, odd: tuple[int, ...], tmp_path: Path
+) -> None:
+    """The first of five, or all: of a method with settings the library tells, which the tables ask if seeds differ."""
+    expected = "".join(
+        f"{path}: its method has trust_region.scale = 3.0, and {name} has 1.0. Move or delete it, and run it again.\n"
+        for path in with_scale(name, 5, odd, tmp_path)
     )
-    assert read_tree(tmp_path).problems == (line,)
-    assert validate(tmp_path).stderr == f"{line}\n"
-    assert [found.seed for found in read_tree(tmp_path).records] == [1, 2, 3, 4]
+    assert validate(tmp_path).stderr == expected
+    asked = len(odd) == 1 or "@" not in name
+    assert "".join(f"{problem}\n" for problem in read_tree(tmp_path).problems) == (expected if asked else "")
 
 
 def test_the_runs_of_other_data_than_most_of_their_benchmark_are_named(results: Path) -> None:
@@ -282,6 +342,23 @@ def test_rounding_may_take_cka_beyond_1_and_an_ascent_may_miss() -> None:
         sound = probe_of(record(BENCHMARK, "SAM", 0, score), probe)
         metrics = sound.metrics | {f"test/{probe}/noise": value}
         assert probe_contradiction(sound.model_copy(update={"metrics": metrics})) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "possible"),
+    [
+        ("test/accuracy/noise", -0.1, False),
+        ("test/accuracy/noise", 0.0, True),
+        ("test/accuracy/noise", 100.0, True),
+        ("test/accuracy/noise", 100.1, False),
+        ("test/nll/noise", -0.1, False),
+        ("test/nll/noise", 0.0, True),
+        ("test/perplexity/noise", 0.99, False),
+        ("test/perplexity/noise", 1.0, True),
+    ],
+)
+def test_scores_lie_where_scores_can(key: str, value: float, possible: bool) -> None:
+    assert (_impossible({key: value}) is None) == possible
 
 
 def test_a_surface_is_of_the_rows_domains() -> None:

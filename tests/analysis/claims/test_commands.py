@@ -86,6 +86,23 @@ def test_a_suite_of_ones_own_is_run_by_loops_over_single_runs() -> None:
     )
 
 
+def test_where_the_results_are_is_said_in_every_line() -> None:
+    option = " --results 'my results'"
+    needs = [
+        Need("mini", "mini-xnli", ("SAM",), FIVE, "cka", ("SAM",), option),
+        Need("mine", "mini-xnli", ("SAM",), (0,), option=option),
+        Need("mini", "mini-xnli", ("SAM",), FIVE),
+    ]
+    here = commands(needs[2:])
+    assert commands(needs) == (
+        f"{here[0]}{option}",
+        f"python -m benchmarks probe mini --benchmarks mini-xnli --methods SAM --probes cka{option}",
+        "for benchmark in mini-xnli; do for method in SAM; do for seed in 0; do "
+        f"python -m benchmarks run $benchmark $method --seed $seed --suite mine{option}; done; done; done",
+        *here,
+    )
+
+
 @pytest.mark.parametrize(
     "need",
     [

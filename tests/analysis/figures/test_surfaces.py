@@ -151,6 +151,19 @@ def test_landscapes_are_as_high_as_the_loss_on_one_scale(probed: Material) -> No
             assert 10**up == pytest.approx(expected)
 
 
+def test_the_right_landscape_of_a_pair_has_the_heights_of_both(probed: Material) -> None:
+    panels = [axes for axes in draw_landscapes(probed, "surface-random").get_axes() if isinstance(axes, Axes3D)]
+    low, high = scale_of_seed_0()
+    for number, axes in enumerate(panels):
+        heights = [label.get_text() for label in axes.zaxis.get_ticklabels()]
+        if number % 2:
+            assert [float(text) for text in heights] == pytest.approx(10 ** np.array(axes.get_zticks()))
+            assert all(low <= float(text) <= high for text in heights)
+            assert len(heights) > 0
+        else:
+            assert set(heights) == {""}
+
+
 def test_all_are_of_the_seed_that_most_have(tmp_path: Path) -> None:
     records = (
         *probe_records(["mini-m2d2"], ("ASAM",), (0, 1), ("surface-random",)),

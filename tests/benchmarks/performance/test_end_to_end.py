@@ -35,6 +35,13 @@ def test_seconds_of_tests_are_added_up_by_their_folder(tmp_path: Path) -> None:
     assert seconds_by_folder(junit) == {"tests/slurm": 4.0, "tests": 2.0, "tests/tram": 1.75}
 
 
+def test_the_checks_are_those_of_make_lint() -> None:
+    makefile = (RESULTS.parent / "Makefile").read_text(encoding="utf-8")
+    assert f"SOURCES    := {' '.join(end_to_end.SOURCES)}\n" in makefile
+    lint = makefile.partition("\nlint:")[2].partition("\n\n")[0].replace("$(SOURCES)", " ".join(end_to_end.SOURCES))
+    assert [line.split()[2:] for line in lint.splitlines()[1:]] == [list(command) for command in end_to_end.LINT]
+
+
 def test_the_checks_are_run_and_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_to_end, "LINT", (("platform",),))
     slow = tmp_path / "test_slow.py"

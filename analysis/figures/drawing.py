@@ -1,24 +1,25 @@
-"""The report's figures: drawn by this process and others beside it, each also as files."""
+"""Figures as files: drawn by this process and others beside it, the same as by one alone."""
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
-from analysis.figures import Drawing, Material, NothingToDrawError, encode, figures_of
-from analysis.figures.encoding import Format
-from analysis.report.content import Picture
-from benchmarks.record import write_atomically
+from analysis.figures.encoding import Format, encode
+from analysis.figures.errors import NothingToDrawError
+from analysis.figures.material import Material
+from analysis.figures.registry import Drawing, figures_of
 
 FEW = 8
 """Figures that are drawn sooner than another process has begun."""
 MOST_PROCESSES = 4
 Kinds = tuple[Format, ...]
-"""What each figure is written as; the page shows its PNG."""
+"""What each figure is written as."""
+Progress = Callable[[int, int], None]
+"""Told of how many more figures are drawn, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +32,48 @@ class Drawn:
     why_not: str = ""
 
 
+def silent(_: int, __: int) -> None:
+    """Tell nobody."""
+
+
 @contextmanager
-def drawing(material: Material, kinds: Kinds) -> Iterator[Callable[[], list[Drawn]]]:
+def drawing(
+    material: Material, kinds: Kinds, only: Collection[str] = (), progress: Progress = silent
+) -> Iterator[Callable[[], list[Drawn]]]:
     """Every figure that the material allows, and why others are not there, in the registry's order.
 
+    Only those of the kinds named in `only`, if any.
     Other processes begin to draw at once; what is called for the figures draws with them until all are there.
     """
-    drawings = list(figures_of(material))
+    drawings = list(figures_of(material, only))
+
+    def draw(number: int) -> Drawn:
+        drawn = _draw(drawings[number], kinds)
+        progress(1, len(drawings))
+        return drawn
+
+    def tell(future: Future[dict[int, Drawn]]) -> None:
+        if not (future.cancelled() or future.exception()):
+            progress(len(future.result()), len(drawings))
+
     others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
     if len(drawings) <= FEW or not others:
-        yield lambda: [_draw(each, kinds) for each in drawings]
+        yield lambda: [draw(number) for number in range(len(drawings))]
         return
     tasks = list(_by_source(drawings).values())
     # A fork of a process with threads may hang: each begins anew, with the material handed to it once.
-    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=_begin, initargs=(material, kinds))
+    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=_begin, initargs=(material, kinds, only))
     try:
         begun = [pool.submit(_draw_numbered, numbers) for numbers in tasks]
+        for future in begun:
+            future.add_done_callback(tell)
 
         def finish() -> list[Drawn]:
             drawn: dict[int, Drawn] = {}
             # The others come from the front.
             for future, numbers in zip(reversed(begun), reversed(tasks), strict=True):
                 if future.cancel():
-                    drawn |= {number: _draw(drawings[number], kinds) for number in numbers}
+                    drawn |= {number: draw(number) for number in numbers}
                 else:
                     drawn |= future.result()
             return [drawn[number] for number in range(len(drawings))]
@@ -61,20 +81,6 @@ def drawing(material: Material, kinds: Kinds) -> Iterator[Callable[[], list[Draw
         yield finish
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def keep(drawn: Sequence[Drawn], output: Path) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """The figures as files below `output` and as the page shows them, and why others are not there."""
-    pictures, not_drawn = [], []
-    for each in drawn:
-        if each.why_not:
-            not_drawn.append(each.why_not)
-            continue
-        for kind, content in each.files.items():
-            write_atomically(output / f"{each.name}.{kind}", content)
-        paths = tuple(f"{output.name}/{each.name}.{kind}" for kind in each.files)
-        pictures.append(Picture(each.name, each.caption, each.files["png"], paths))
-    return tuple(pictures), tuple(not_drawn)
 
 
 def _by_source(drawings: Sequence[Drawing]) -> dict[object, list[int]]:
@@ -98,8 +104,8 @@ _KINDS: list[Format] = []
 """In a process that draws: all drawings, in the same order as where they were numbered, and what to write."""
 
 
-def _begin(material: Material, kinds: Kinds) -> None:
-    _DRAWINGS[:] = figures_of(material)
+def _begin(material: Material, kinds: Kinds, only: Collection[str]) -> None:
+    _DRAWINGS[:] = figures_of(material, only)
     _KINDS[:] = kinds
     gc.freeze()  # what was handed over stays to the end, and figures leave much to collect
 
