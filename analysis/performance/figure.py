@@ -27,7 +27,7 @@ def draw_steps(performance: Performance) -> Figure:
         for height, name in enumerate(reversed(names)):
             if name not in model.steps:
                 continue
-            ratio = model.steps[name].over_floor
+            ratio = model.over(name)
             color = styles[name].color if name in styles else PALE
             axis.plot([ratio.low, ratio.high], [height, height], color=color, linewidth=1.0)
             axis.plot(ratio.median, height, "o", color=color, markersize=3)

@@ -22,8 +22,7 @@ MODELLED = BACKED_UP
 """Methods whose distance, if any, is not differentiated."""
 WITH_DISTANCE = ("TRAM-prev", "TRAM-pre", "TRAM-x")
 COPY = "backup or restore"
-BYTES_OF_EXCHANGE = 6 * 8.0
-"""Three copies there and three back, each read and written in float32."""
+EXCHANGE = "exchange with the reference, there and back"
 BYTES_OF_LOGIT = 208.0
 """That the twenty operators of d read and write for one pair of logits: 12 to float32, 20 of the log-softmaxes and the
 sum, 176 between them. Less where a cache holds a chunk."""
@@ -50,9 +49,9 @@ class Predicted:
 
 def per_weight(work: WeightWork, method: str) -> float:
     """Seconds for each parameter that a step spends on the weights, on the machine that was measured."""
-    copies = 2 + (6 if method in EXCHANGED else 0)
     ascent = work.seconds[f"ascent of {ASCENTS.get(method, 'ASAM')}"]
-    return (copies * work.seconds[COPY] + ascent) / work.parameters
+    exchange = work.seconds[EXCHANGE] if method in EXCHANGED else 0.0
+    return (2 * work.seconds[COPY] + exchange + ascent) / work.parameters
 
 
 def checked(performance: Performance) -> list[Predicted]:
@@ -81,7 +80,7 @@ def checked(performance: Performance) -> list[Predicted]:
                     model=model.model,
                     method=name,
                     predicted=1 + (by_weights + by_logits) / floor,
-                    measured=cost.over_floor.median,
+                    measured=model.over(name).median,
                     tokens=tokens_of(model),
                     enough=max(0.0, needed) / room * tokens_of(model) if room > 0 else None,
                 )
@@ -104,11 +103,31 @@ class Gpus:
     memory_bytes: float
     """Per second."""
     link_bytes: float
-    """Per second, of one GPU to the others, in one direction."""
+    """Per second, of one GPU to those of other nodes, in one direction."""
+    near_bytes: float
+    """The same to those of its own node."""
+    node: int
+    """GPUs of a node."""
+
+    def bytes_between(self, count: int) -> float:
+        return self.near_bytes if count <= self.node else self.link_bytes
 
 
-H100 = Gpus("H100, 8 in a node", matrix_flops=0.4 * 990e12, memory_bytes=0.8 * 3.35e12, link_bytes=0.8 * 50e9)
-"""Assumed: 40% of the dense matrix throughput, 80% of the memory's, 80% of a 400 Gbit/s link between nodes."""
+H100 = Gpus(
+    "H100",
+    matrix_flops=0.4 * 990e12,
+    memory_bytes=0.8 * 3.35e12,
+    link_bytes=0.8 * 50e9,
+    near_bytes=0.8 * 450e9,
+    node=8,
+)
+ASSUMED = (
+    "Foretold, not measured: H100s, eight in a node, at 40% of their dense matrix throughput in bfloat16 and 80% of "
+    "their memory's bandwidth, of NVLink's 450 GB/s within a node and of 400 Gbit/s for each GPU between nodes; 8,192 "
+    "tokens a GPU and 32,000 words; weights in float32 and gathered in bfloat16, gradients scattered in float32; "
+    "exchanges hidden behind the passes or the passes behind them; no recomputation. Each cell: time of a step to "
+    "Adam's, what of it is neither passes nor update, and memory of a GPU without activations."
+)
 
 
 @dataclass(frozen=True)
@@ -137,7 +156,7 @@ def forecast(job: Job, gpus: Gpus, count: int, method: str, passes: tuple[int, i
     plain = _passes(job, gpus, count, (0, 1)) + _update(job, gpus, count)
     floor = _passes(job, gpus, count, passes) + _update(job, gpus, count)
     moved = 2 * work.bytes_per_parameter[COPY] + work.bytes_per_parameter[f"ascent of {ASCENTS.get(method, 'ASAM')}"]
-    moved += BYTES_OF_EXCHANGE if method in EXCHANGED else 0.0
+    moved += work.bytes_per_parameter[EXCHANGE] if method in EXCHANGED else 0.0
     added = job.parameters / count * moved / gpus.memory_bytes if method in BACKED_UP else 0.0
     if method in WITH_DISTANCE:
         added += job.tokens * job.vocabulary * BYTES_OF_LOGIT / gpus.memory_bytes
@@ -153,7 +172,7 @@ def forecast(job: Job, gpus: Gpus, count: int, method: str, passes: tuple[int, i
 def _passes(job: Job, gpus: Gpus, count: int, passes: tuple[int, int]) -> float:
     ungraded, graded = passes
     forward = 2 * job.parameters * job.tokens / gpus.matrix_flops
-    exchanged = job.parameters * (count - 1) / count / gpus.link_bytes
+    exchanged = job.parameters * (count - 1) / count / gpus.bytes_between(count)
     # Gathered once in two bytes; for a backward once more, and gradients scattered in four.
     return ungraded * max(forward, 2 * exchanged) + graded * max(3 * forward, (2 + 2 + 4) * exchanged)
 

@@ -1,26 +1,36 @@
 """docs/performance.md: what stands between its markers, from the records of the machines."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from analysis.cells import Table
 from analysis.performance.figure import draw_steps
+from analysis.performance.model import ASSUMED
 from analysis.performance.tables import (
     distance_table,
     end_to_end_table,
     forecast_table,
+    graphs_table,
     growth_table,
     ideas_table,
     launches_table,
     memory_table,
     model_table,
+    passes_table,
     steps_table,
     targets_table,
     weights_table,
 )
+from analysis.performance.targets import large
 from analysis.render import markdown_rows
-from benchmarks.performance.record import ModelCost, Performance, read_performance
+from benchmarks.performance.record import ModelCost, Performance, Ratio, StepCost, read_performance
 from benchmarks.record import write_atomically
 
+RATIOS: dict[str, Callable[[StepCost], Ratio | None]] = {
+    "A step over its passes, timed within it": lambda cost: cost.over_passes,
+    "A step over its passes, timed alone": lambda cost: cost.over_floor,
+    "A step over Adam's": lambda cost: cost.over_adam,
+}
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
@@ -30,7 +40,9 @@ def read_all(folder: Path) -> list[Performance]:
 
 def block(records: list[Performance]) -> str:
     """What stands between the markers: a section for each machine."""
-    return "\n".join((BEGIN, "", *(line for record in records for line in _of_machine(record)), END))
+    forecast = _section("13 billion parameters under FSDP2", forecast_table(records[0])) if records else []
+    forecast[2:2] = [ASSUMED, ""]
+    return "\n".join((BEGIN, "", *(line for record in records for line in _of_machine(record)), *forecast, END))
 
 
 def _of_machine(record: Performance) -> list[str]:
@@ -40,21 +52,25 @@ def _of_machine(record: Performance) -> list[str]:
     lines += _section("Targets", targets_table(record))
     precisions = dict.fromkeys(model.precision for model in record.of(ModelCost))
     for precision in precisions:
-        lines += _section(f"A step over its floor, {precision}", steps_table(record, precision))
-    if precisions:
+        for title, ratio_of in RATIOS.items():
+            table = steps_table(record, precision, ratio_of)
+            if any(cell.values != (None,) for row in table.sections[0] for cell in row[1:-1]):
+                lines += _section(f"{title}, {precision}", table)
+    if large(record):
         lines += [
             f"![A step over the sum of its passes, by model and method](figures/performance-{record.machine}.png)"
         ]
         lines += [""]
     sections = {
+        "The passes": passes_table(record),
         "Memory": memory_table(record),
         "The distance of a language model": distance_table(record),
         "The weights": weights_table(record),
-        "Launches and waits": launches_table(record),
+        "Operators and waits": launches_table(record),
+        "Steps as one CUDA graph": graphs_table(record),
         "Growth": growth_table(record),
         "Ideas": ideas_table(record),
         "The model of the cost, checked": model_table(record),
-        "13 billion parameters under FSDP2": forecast_table(record),
         "End to end": end_to_end_table(record),
     }
     for title, table in sections.items():
@@ -86,7 +102,7 @@ def write_page(results: Path, page: Path) -> list[Path]:
     write_atomically(page, with_block(page.read_text(encoding="utf-8"), block(records)).encode())
     written = [page]
     for record in records:
-        if record.of(ModelCost):
+        if large(record):
             path = page.parent / "figures" / f"performance-{record.machine}.png"
             write_atomically(path, encode(draw_steps(record), "png"))
             written.append(path)

@@ -1,11 +1,12 @@
 """The tables of docs/performance.md, each from one machine's record."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_column
-from analysis.performance.model import H100, LIMIT, Job, checked, forecast
+from analysis.performance.model import H100, LIMIT, Job, checked, forecast, tokens_of
 from analysis.performance.targets import TARGETS
 from benchmarks.performance.record import (
+    Captured,
     Counts,
     DistanceCost,
     EndToEnd,
@@ -13,7 +14,9 @@ from benchmarks.performance.record import (
     Idea,
     ModelCost,
     Performance,
+    Ratio,
     Roof,
+    StepCost,
     WeightWork,
 )
 
@@ -30,12 +33,12 @@ def targets_table(performance: Performance) -> Table:
     return _table("targets", ("what", "target", "measured, at worst", ""), rows)
 
 
-def steps_table(performance: Performance, precision: str) -> Table:
-    """Every step over its floor, a column for each model."""
+def steps_table(performance: Performance, precision: str, ratio_of: Callable[[StepCost], Ratio | None]) -> Table:
+    """A ratio of every step, a column for each model."""
     models = [model for model in performance.of(ModelCost) if model.precision == precision]
     names = list(dict.fromkeys(name for model in models for name in model.steps))
     rows: list[Row] = [
-        (text_cell(name), *(_over_floor(model, name) for model in models), _passes(models, name)) for name in names
+        (text_cell(name), *(_ratio(model, name, ratio_of) for model in models), _passes(models, name)) for name in names
     ]
     columns = [text_column("step"), *(Column(model.model, (model.model,)) for model in models), text_column("passes")]
     return Table("steps", "", "", tuple(columns), (tuple(rows),))
@@ -53,6 +56,48 @@ def memory_table(performance: Performance) -> Table:
     for model in models:
         columns += [Column(f"{model.model}: kept", (model.model,)), Column("peak MiB", (model.model,))]
     return Table("memory", "", "", tuple(columns), (tuple(rows),))
+
+
+def passes_table(performance: Performance) -> Table:
+    """The passes alone, and what share of the machine's throughput of matrix products the forward has."""
+    roofs = performance.of(Roof)
+    rows: list[Row] = []
+    for model in performance.of(ModelCost):
+        seconds = model.passes_seconds
+        most = roofs[0].matrix_flops.get(model.precision) if roofs else None
+        share = None if most is None else model.forward_flops / seconds["ungraded"] / most
+        rows.append((
+            text_cell(f"{model.model}, {model.precision}"),
+            Cell(f"{model.parameters / 1e6:.1f}M", (model.parameters,)),
+            Cell(f"{tokens_of(model):,}", (tokens_of(model),)),
+            *(Cell(f"{1e3 * seconds[name]:,.0f}", (seconds[name],)) for name in ("ungraded", "graded", "update")),
+            Cell(NOTHING if share is None else f"{share:.0%}", (share,)),
+        ))  # fmt: skip
+    columns = (
+        text_column("model"), Column("parameters", ("parameters",)), Column("tokens of the batch", ("tokens",)),
+        Column("forward, ms", ("ungraded",)), Column("forward and backward, ms", ("graded",)),
+        Column("update, ms", ("update",)), Column("forward's share of the matrix throughput", ("share",)),
+    )  # fmt: skip
+    return Table("passes", "", "", columns, (tuple(rows),))
+
+
+def graphs_table(performance: Performance) -> Table:
+    """Steps replayed as one CUDA graph, or why they cannot be."""
+    rows: list[Row] = []
+    for captured in performance.of(Captured):
+        for name, eager in captured.eager_seconds.items():
+            replayed = captured.replayed_seconds.get(name)
+            rows.append((
+                text_cell(name),
+                Cell(f"{1e3 * eager:,.1f}", (eager,)),
+                Cell(NOTHING if replayed is None else f"{1e3 * replayed:,.1f}", (replayed,)),
+                text_cell(captured.refused.get(name, "")),
+            ))  # fmt: skip
+    columns = (
+        text_column("step"), Column("as usual, ms", ("eager",)), Column("as one graph, ms", ("replayed",)),
+        text_column("why not"),
+    )  # fmt: skip
+    return Table("graphs", "", "", columns, (tuple(rows),))
 
 
 def growth_table(performance: Performance) -> Table:
@@ -143,7 +188,7 @@ def launches_table(performance: Performance) -> Table:
             rows.append((text_cell(name), *cells, Cell(str(waits), (waits,))))
     columns = (
         text_column("method"),
-        *(Column(f"launches, {count} weights", (str(count),)) for count in header),
+        *(Column(f"operators, {count} weights", (str(count),)) for count in header),
         Column("waits", ("waits",)),
     )
     return Table("launches", "", "", columns, (tuple(rows),))
@@ -205,10 +250,10 @@ def end_to_end_table(performance: Performance) -> Table:
     return Table("end to end", "", "", columns, (tuple(rows),))
 
 
-def _over_floor(model: ModelCost, name: str) -> Cell:
-    if name not in model.steps:
+def _ratio(model: ModelCost, name: str, ratio_of: Callable[[StepCost], Ratio | None]) -> Cell:
+    ratio = ratio_of(model.steps[name]) if name in model.steps else None
+    if ratio is None:
         return Cell(NOTHING, (None,))
-    ratio = model.steps[name].over_floor
     spread = f"{ratio.low:.3f} to {ratio.high:.3f}"
     return Cell(f"{ratio.median:.3f}", (ratio.median, ratio.low, ratio.high), hint=spread)
 

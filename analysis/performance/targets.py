@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.performance.record import Counts, DistanceCost, ModelCost, Performance
 
+GPT2_VOCABULARY = 50_257
 LARGE_ENOUGH = 10_000_000
 """Parameters from which on a step's time is held against that of its passes."""
 
@@ -40,9 +41,9 @@ class Target:
 
 
 def large(performance: Performance) -> list[ModelCost]:
-    """The models in full precision that are large enough to be judged by; all if none is."""
-    models = [model for model in performance.of(ModelCost) if model.precision == "float32"] or performance.of(ModelCost)
-    return [model for model in models if model.parameters >= LARGE_ENOUGH] or models
+    """The models that are large enough to be judged by, in full precision if any is."""
+    models = [model for model in performance.of(ModelCost) if model.parameters >= LARGE_ENOUGH]
+    return [model for model in models if model.precision == "float32"] or models
 
 
 def _worst(found: list[tuple[float, str]], limit: float) -> Found | None:
@@ -55,9 +56,9 @@ def _worst(found: list[tuple[float, str]], limit: float) -> Found | None:
 def _over_floor(performance: Performance) -> Found | None:
     return _worst(
         [
-            (cost.over_floor.median, f"{name}, {model.model}")
+            (model.over(name).median, f"{name}, {model.model}")
             for model in large(performance)
-            for name, cost in model.steps.items()
+            for name in model.steps
             if name not in OTHERS
         ],
         1.03,
@@ -85,7 +86,7 @@ def over_best_peer(model: ModelCost, name: str) -> float:
 
 def floor_over_best_peer(model: ModelCost, name: str) -> float:
     """The time of the passes of both to that of the best of its peers: what the ratio would be if we added nothing."""
-    return 1 / min(model.steps[peer].over_floor.median for peer in PEERS[name] if peer in model.steps)
+    return 1 / min(model.over(peer).median for peer in PEERS[name] if peer in model.steps)
 
 
 def _over_sam(name: str, limit: float) -> Callable[[Performance], Found | None]:
@@ -111,7 +112,7 @@ def _copies(performance: Performance) -> Found | None:
 
 
 def _distance(performance: Performance) -> DistanceCost | None:
-    return next(iter(performance.of(DistanceCost)), None)
+    return next((cost for cost in performance.of(DistanceCost) if cost.vocabulary == GPT2_VOCABULARY), None)
 
 
 def _distance_memory(performance: Performance) -> Found | None:
@@ -140,7 +141,7 @@ def _waits(performance: Performance) -> Found | None:
 
 
 def _launches(performance: Performance) -> Found | None:
-    """From some number of weights to sixteen times as many; a bounded number of lots counts as constant."""
+    """From some number of weights to four times as many; a bounded number of lots counts as constant."""
     counts = next(iter(performance.of(Counts)), None)
     if counts is None:
         return None

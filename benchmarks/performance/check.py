@@ -36,8 +36,10 @@ def slower(sizes: str, folder: Path, bound: Bound = Bound()) -> list[str]:
     Raises RunError where this machine has no record.
     """
     plan = PLANS[sizes]
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise RunError(f"--sizes {sizes} takes a GPU, and torch finds none here")
     device = torch.device(plan.device)
-    path = folder / f"{machine_name(device)}.json"
+    path = folder / f"{machine_name(device)}{'-tiny' if sizes == 'tiny' else ''}.json"
     if not path.exists():
         raise RunError(f"{path}: nothing to compare with. `make bench` measures this machine.")
     torch.set_num_threads(1)
@@ -52,15 +54,13 @@ def _slower_steps(stored: Performance, now: ModelCost, bound: Bound) -> Iterator
     before = next((m for m in stored.of(ModelCost) if (m.model, m.precision) == (now.model, now.precision)), None)
     if before is None:
         raise RunError(f"the record of {stored.machine} has no {now.model}: `make bench` measures what is missing")
-    for name, cost in now.steps.items():
+    for name in now.steps:
         if name not in before.steps:
             continue
-        was, limit = before.steps[name].over_floor.median, bound.limit(before.steps[name].over_floor.median)
-        if cost.over_floor.median > limit:
-            yield (
-                f"{name} on {now.model}: {cost.over_floor.median:.3f} times its passes, "
-                f"and it was {was:.3f} (at most {limit:.3f})"
-            )
+        was, found = before.over(name).median, now.over(name).median
+        limit = bound.limit(was)
+        if found > limit:
+            yield (f"{name} on {now.model}: {found:.3f} times its passes, and it was {was:.3f} (at most {limit:.3f})")
 
 
 def _more_counted(stored: Performance, now: Counts) -> Iterator[str]:

@@ -10,26 +10,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
+from benchmarks.environment import cpu_model
 from benchmarks.errors import RunError
 from benchmarks.performance.record import EndToEnd
-from benchmarks.record import read_record
+from benchmarks.record import Record, read_record
 from benchmarks.suites import SUITES, runs_of
 
 SUITE = "mini"
 
 
 def reproduced(results: Path) -> EndToEnd | None:
-    """Seconds of the quick suite's runs, added up: as many run side by side as there are cores. None without records.
+    """Seconds of the quick suite's runs, added up: as many run side by side as there are cores. None without records of
+    such a machine.
 
     Setting up, and the data and models that all runs share, are not in it.
     """
     paths = [run.path(results) for run in runs_of(SUITE, SUITES[SUITE].quick)]
-    records = [read_record(path) for path in paths if path.exists()]
+    records = [record for record in map(read_record, (path for path in paths if path.exists())) if _was_here(record)]
     if not records:
         return None
     parts = ("prepare", "train", "evaluate")
     seconds = {part: sum(getattr(record.seconds, part) for record in records) for part in parts}
     return EndToEnd(command=f"make reproduce, {len(records)} runs", seconds=seconds)
+
+
+def _was_here(record: Record) -> bool:
+    return (record.environment.get("cpu"), record.environment.get("device")) == (cpu_model(), "cpu")
 
 
 SOURCES = ("tram", "benchmarks", "slurm", "analysis", "tests", ".ci")

@@ -118,7 +118,7 @@ def distance_cost(size: Size, device: torch.device, rounds: int) -> DistanceCost
             return torch.cat([work.forward(batch)[1] for batch in work.micro_batches])
 
     logits = forward()
-    other = logits + 0.01
+    other = logits + 0.1 * torch.randn_like(logits)
     rows = logits.flatten(0, -2)[:64]
     steps: dict[str, Step] = {"forward": forward, "d": lambda: distance(ForwardKL(), other, logits)}
     steps |= {name: partial(piece, rows) for name, piece in PIECES.items()}

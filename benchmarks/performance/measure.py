@@ -23,6 +23,7 @@ from benchmarks.performance.steps import (
     passes_of,
 )
 from benchmarks.performance.timing import Timed, floor, ratio, rounds_of
+from benchmarks.performance.within import Within
 from tram import METHODS
 
 PIECES = ("ungraded", "graded", "update")
@@ -37,7 +38,12 @@ def model_cost(measured: Measured, device: torch.device, report: Report) -> Mode
     size = measured.size
     work = work_of(size, device, getattr(torch, measured.precision))
     optimizer = optimizer_of(work)
-    steps = candidates(work, measured.steps)
+    within, inside = Within(), {}
+    # On a GPU the host would have to wait for each pass.
+    steps = candidates(work if device.type == "cuda" else within.work(work), measured.steps)
+    if device.type != "cuda":
+        inside = {name: _noted(step, within) for name, step in steps.items()}
+        steps = {name: noted for name, (noted, _) in inside.items()}
     pieces = floor_pieces(work, optimizer)
     timed = _in_turns(work, steps, pieces)
     seconds = _pieces_averaged(rounds_of(timed, device, measured.rounds, partial(report, "rounds")))
@@ -57,7 +63,11 @@ def model_cost(measured: Measured, device: torch.device, report: Report) -> Mode
         logits=_logits(work),
         forward_flops=_forward_flops(work),
         passes_seconds={name: median(seconds[name]) for name in PIECES},
-        steps={name: _cost(work, name, seconds, held) for name in steps},
+        steps={
+            # The first round is not counted.
+            name: _cost(work, name, seconds, inside[name][1][1 : measured.rounds + 1] if inside else None, held)
+            for name in steps
+        },
     )
 
 
@@ -87,12 +97,31 @@ def _pieces_averaged(seconds: Mapping[str, list[float]]) -> dict[str, list[float
     return found
 
 
-def _cost(work: Work, name: str, seconds: Mapping[str, list[float]], held: Mapping[str, Bytes]) -> StepCost:
+def _noted(step: Step, within: Within) -> tuple[Step, list[float]]:
+    """The same step, and the seconds of the passes within each call of it."""
+    found: list[float] = []
+
+    def noted() -> None:
+        with within.watched():
+            step()
+        found.append(within.seconds)
+
+    return noted, found
+
+
+def _cost(
+    work: Work,
+    name: str,
+    seconds: Mapping[str, list[float]],
+    inside: list[float] | None,
+    held: Mapping[str, Bytes],
+) -> StepCost:
     passes = _passes(name)
     bytes_ = held.get(name)
     return StepCost(
         seconds=median(seconds[name]),
         over_floor=ratio(seconds[name], floor(seconds, passes)),
+        over_passes=None if inside is None else ratio(seconds[name], inside),
         over_adam=ratio(seconds[name], seconds[PLAIN]),
         kept_bytes_per_parameter=None if bytes_ is None else (bytes_.kept - held[PLAIN].kept) / work.parameters,
         peak_bytes=None if bytes_ is None else bytes_.peak,

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,8 @@ from benchmarks.performance.growth import (
 from benchmarks.performance.ideas import THOUGHTS, Thought, tried
 from benchmarks.performance.machine import roof_of
 from benchmarks.performance.measure import model_cost
-from benchmarks.performance.plan import FEW, Plan
-from benchmarks.performance.record import Part
+from benchmarks.performance.plan import FEW, Measured, Plan
+from benchmarks.performance.record import ModelCost, Part
 from benchmarks.performance.weights import weight_work
 
 TENSORS = (64, 256)
@@ -38,6 +38,17 @@ class ToMeasure:
     name: str
     cost: float
     make: Callable[[Report], Part]
+    measured: Measured | None = None
+    """Of a model's part: what it is of."""
+
+    def is_done(self, parts: Mapping[str, Part]) -> bool:
+        """Whether it is among `parts`, of a model with the batch and rounds that are planned now."""
+        part, measured = parts.get(self.name), self.measured
+        if measured is None or not isinstance(part, ModelCost):
+            return part is not None
+        size = measured.size
+        planned = (size.examples, size.length, size.micro_batches, measured.rounds)
+        return planned == (part.examples, part.length, part.micro_batches, part.rounds)
 
 
 def parts_of(plan: Plan) -> list[ToMeasure]:
@@ -53,6 +64,7 @@ def parts_of(plan: Plan) -> list[ToMeasure]:
             measured.name,
             (measured.rounds + 1 + 2 * measured.with_bytes) * len(measured.steps) * measured.size.work / 5e9,
             partial(model_cost, measured, device),
+            measured,
         )
         for measured in plan.models
     ]

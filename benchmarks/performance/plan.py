@@ -52,7 +52,7 @@ PLANS = {
         device="cpu",
         models=(
             *(Measured(size, "float32", EVERY, rounds=2, with_bytes=True) for size in SMALL),
-            *(Measured(size, "float32", EVERY, rounds=3, with_bytes=False) for size in LARGE),
+            *(Measured(size, "float32", EVERY, rounds=2, with_bytes=False) for size in LARGE),
             *(Measured(size, "bfloat16", FEW, rounds=2, with_bytes=False) for size in SMALL),
         ),
         rounds=3,

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmarks.errors import RunError
 from benchmarks.record import write_atomically
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class _Strict(BaseModel):
@@ -30,6 +31,8 @@ class StepCost(_Strict):
     """Median over rounds."""
     over_floor: Ratio
     """To the sum of its passes timed alone and the base optimizer's step."""
+    over_passes: Ratio | None
+    """To its own passes and update, timed within the same steps; None on a GPU, where timing them would change them."""
     over_adam: Ratio
     kept_bytes_per_parameter: float | None
     """Held between steps, beyond weights and what plain Adam holds; None where bytes were not counted."""
@@ -59,9 +62,18 @@ class ModelCost(_Strict):
     """Medians of one `ungraded` forward, one `graded` forward with its backward, and the `update`."""
     steps: dict[str, StepCost]
 
+    def over(self, name: str) -> Ratio:
+        """A candidate's step to its passes, by the better of the two ways."""
+        return self.steps[name].over_passes or self.steps[name].over_floor
+
+    def floor(self, name: str) -> float:
+        """Seconds of a candidate's passes and update."""
+        (ungraded, graded), seconds = self.steps[name].passes, self.passes_seconds
+        return ungraded * seconds["ungraded"] + graded * seconds["graded"] + seconds["update"]
+
     def ratio(self, one: str, other: str) -> float:
-        """Of two candidates' times."""
-        return self.steps[one].seconds / self.steps[other].seconds
+        """Of two candidates' times: that of their passes, times what each takes beyond them."""
+        return self.floor(one) / self.floor(other) * self.over(one).median / self.over(other).median
 
 
 class Growth(_Strict):
@@ -168,22 +180,31 @@ PartType = TypeVar("PartType", bound=_Strict)
 class Performance(_Strict):
     """Everything that was measured on one machine, part by part: a part that is there is done."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     machine: str
     clock: str
     """What seconds are of: the processor's time on a CPU, the wall clock's on a GPU."""
     environment: dict[str, str | int | bool | None]
+    """Of the latest part."""
     parts: dict[str, Part]
+    commits: dict[str, str]
+    """Of each part, the commit that measured it; with a + if files were changed."""
 
     def of(self, kind: type[PartType]) -> list[PartType]:
         """The parts of one kind, in the order in which they were planned."""
         return [part for part in self.parts.values() if isinstance(part, kind)]
 
-    def with_part(self, name: str, part: Part, order: Iterable[str]) -> "Performance":
+    def with_part(self, name: str, part: Part, commit: str, order: Iterable[str]) -> "Performance":
         parts = {**self.parts, name: part}
         places = {planned: place for place, planned in enumerate(order)}
         ordered = sorted(parts, key=lambda known: places.get(known, len(places)))
-        return self.model_copy(update={"parts": {known: parts[known] for known in ordered}})
+        commits = {**self.commits, name: commit}
+        return self.model_copy(
+            update={
+                "parts": {known: parts[known] for known in ordered},
+                "commits": {known: commits[known] for known in ordered if known in commits},
+            }
+        )
 
 
 def write_performance(performance: Performance, folder: Path) -> Path:
@@ -193,4 +214,10 @@ def write_performance(performance: Performance, folder: Path) -> Path:
 
 
 def read_performance(path: Path) -> Performance:
-    return Performance.model_validate_json(path.read_text(encoding="utf-8"))
+    """Raises RunError for a file that is no record of this schema."""
+    try:
+        return Performance.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path} is no record that this code reads ({place}: {first['msg']}): move it away") from None

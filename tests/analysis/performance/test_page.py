@@ -54,4 +54,4 @@ def test_the_figure_has_a_dot_for_each_step_at_its_median() -> None:
                 for line in axis.lines
                 if line.get_marker() == "o"
             }
-            assert dots == {(cost.over_floor.median, float(names.index(name))) for name, cost in model.steps.items()}
+            assert dots == {(model.over(name).median, float(names.index(name))) for name in model.steps}

@@ -16,6 +16,7 @@ def model(**over_floor: float) -> ModelCost:
         name: StepCost(
             seconds=value,
             over_floor=Ratio(median=value, low=value, high=value),
+            over_passes=None,
             over_adam=Ratio(median=value, low=value, high=value),
             kept_bytes_per_parameter=None,
             peak_bytes=None,
@@ -30,7 +31,9 @@ def model(**over_floor: float) -> ModelCost:
 
 
 def record(*parts: ModelCost | Counts) -> Performance:
-    return Performance(machine="x", clock="", environment={}, parts={str(i): part for i, part in enumerate(parts)})
+    return Performance(
+        machine="x", clock="", environment={}, commits={}, parts={str(i): part for i, part in enumerate(parts)}
+    )
 
 
 def test_what_got_slower_is_named_with_both_numbers() -> None:
@@ -63,7 +66,7 @@ def test_against_a_record_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mo
     (cost,) = stored.of(ModelCost)
     roomy = Bound(of_step=100.0)
     assert slower("tiny", tmp_path, roomy) == []
-    faster = {name: step.model_copy(update={"over_floor": Ratio(median=0.1, low=0.1, high=0.1)})
+    faster = {name: step.model_copy(update={"over_passes": Ratio(median=0.1, low=0.1, high=0.1)})
               for name, step in cost.steps.items()}  # fmt: skip
     path.write_text(
         stored.model_copy(update={"parts": {"m": cost.model_copy(update={"steps": faster})}}).model_dump_json()
