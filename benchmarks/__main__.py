@@ -141,7 +141,7 @@ def validate(folder: RecordsFolder = Path("results")) -> None:
     for problem in (*tree.problems, *tree.doubts):
         say(problem)
     valid = count(len(tree.records), "valid record") + (f", {len(tree.probes)} of probes" if tree.probes else "")
-    doubts = f", {len(tree.doubts)} with the numbers of another seed" if tree.doubts else ""
+    doubts = f", {len(tree.doubts)} with the numbers of another run" if tree.doubts else ""
     typer.echo(f"{folder}: {valid}, {len(tree.problems)} not valid{doubts}")
     raise typer.Exit(1 if tree.problems or tree.doubts else 0)
 
@@ -393,7 +393,7 @@ def performance(
     try:
         if check:
             slower = pkgutil.resolve_name("benchmarks.performance.check:slower")(sizes, output)
-            for line in slower:
+            for line in slower or ["Nothing has become slower than the record says."]:
                 say(line)
             raise typer.Exit(1 if slower else 0)
         typer.echo(pkgutil.resolve_name("benchmarks.performance.command:measure")(sizes, output, only or (), again))

@@ -95,13 +95,40 @@ def test_a_loop_of_ones_own(tmp_path: Path) -> None:
 
     problem = classification()
     names.update(loop(problem), forward=problem.forward)
-    run("plain-loop", 3, names)
+    run("plain-loop", 5, names)
     expected = classification()
     facade = TRAMOptimizer(expected.model, "ASAM", torch.optim.AdamW, lr=2e-5)
     for batch in expected.batches:
         facade.step(lambda batch=batch: expected.forward(batch))
     assert same_bits(weights(problem.model), weights(expected.model))
     assert names["logits"].shape == (16, 3)
+
+
+def test_logits_are_kept_for_later_epochs(tmp_path: Path) -> None:
+    problem, forwards = classification(), 0
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor]:
+        nonlocal forwards
+        forwards += not torch.is_grad_enabled()
+        return problem.forward(batch)
+
+    numbered = [{**batch, "index": torch.arange(16) + 16 * number} for number, batch in enumerate(problem.batches)]
+    names = {
+        **loop(problem),
+        "TRAM": TRAM,
+        "forward": forward,
+        "examples": 16 * len(numbered),
+        "path": tmp_path / "kept",
+    }
+    names["numbered_loader"] = 2 * numbered
+    run("plain-loop", 3, names)
+    assert forwards == len(numbered)
+    assert names["kept"].complete
+    run("plain-loop", 4, names)
+    assert names["stored"]["kept"]["seen"].all()
+    assert not [key for key in names["stored"]["tram"] if key.startswith("reference.")]
+    expected = classification()
+    assert same_bits(weights(problem.model), trained(expected, "TRAM-pre", [[batch] for batch in 2 * expected.batches]))
 
 
 def test_the_table_of_methods_says_what_they_do() -> None:

@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, get_args
 
 
@@ -30,5 +30,20 @@ def instance_of(owner: str, name: str, value: Any, union: Any) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite real number."""
-    return isinstance(value, Real) and math.isfinite(value)
+    """Whether `value` is a finite real number, of Python or NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether `value` is a whole number, of Python or NumPy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def as_floats(row: Any, *names: str) -> None:
+    """Make these fields of a frozen dataclass floats where they are numbers.
+
+    Their repr is held against that of a resumed run, and 1, 1.0 and np.float64(1) are one number.
+    """
+    for name in names:
+        if is_number(getattr(row, name)):
+            object.__setattr__(row, name, float(getattr(row, name)))

@@ -10,13 +10,14 @@ Forward = Callable[[Any], tuple[Any, ...]]
 """forward(batch) -> (loss, logits) or (loss, logits, mask).
 
 loss: a scalar tensor, the mean over the batch; logits: (batch, [tokens,] classes), which trust regions compare;
-mask: (batch, [tokens]), False where a prediction does not count in d."""
+mask: (batch, [tokens]), False or 0 where a prediction does not count in d."""
 
 ReferenceLogits = Callable[[Any], Tensor | None]
 """reference_logits(batch) -> the reference's logits of that batch, or None where they have to be computed.
 
 If it has a method keep(batch, logits), it is handed those that were; where it has an attribute `complete` that is true,
-it never gives None again."""
+it never gives None again. An attribute `keeper` that it has is None until then, and then names the run that keep() was
+called for: another's first step refuses it, whose reference may be another."""
 
 
 def outputs_of(forward: Forward, batch: Any, is_called_again: bool) -> tuple[Tensor, Any, Tensor | None]:

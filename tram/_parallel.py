@@ -34,6 +34,7 @@ class Processes:
 
     def mean(self, value: Tensor) -> Tensor:
         """A scalar averaged over all processes, each of which has its own part of the batch."""
+        self._refuse_uneven_inputs()
         if not self.averaged_over:
             return value
         total = self._summed(value, self.averaged_over)
@@ -100,6 +101,7 @@ class Processes:
     def unnoticed(self) -> Iterator[None]:
         """A forward beside the passes, which a replica may make while others do not: no buffer is broadcast in it, and
         whether one is in the next forward is as if it had not been."""
+        self._refuse_uneven_inputs()
         before = [replica.require_forward_param_sync for replica in self.replicas]
         try:
             for replica in self.replicas:
@@ -109,6 +111,14 @@ class Processes:
         finally:
             for replica, required in zip(self.replicas, before, strict=True):
                 replica.require_forward_param_sync = required
+
+    def _refuse_uneven_inputs(self) -> None:
+        """Raise ValueError within `join()`, where a process without a batch answers the passes of the loss alone."""
+        if any(replica._join_config.enable for replica in self.replicas):
+            raise ValueError(
+                "within ddp_model.join() a process that has no batch left takes no part in d, nor in the forwards that "
+                "this method makes beside those of the loss: give every process as many batches and leave join() out"
+            )
 
     def reshard(self) -> None:
         """Drop gathered weights, which FSDP keeps after some forwards and would use again, whatever the shards hold."""
@@ -213,19 +223,47 @@ def refuse_unknown_replica(model: nn.Module, processes: Processes) -> Iterator[N
 
 @contextmanager
 def refuse_bypassed_replica(processes: Processes) -> Iterator[None]:
-    """On leaving it, raise ValueError if no replica was called within: nobody would average its gradients."""
+    """On leaving it, raise ValueError if weights were used within whose replica was not called, or none was.
+
+    Nobody would average their gradients. Of a replica that is called a part may be called by itself as well: the sum of
+    both gradients is averaged.
+    """
     replicas = processes.replicas
     if not replicas or DistributedDataParallel._active_ddp_module in replicas:
         yield
         return
     called: list[nn.Module] = []
-    handles = [replica.register_forward_pre_hook(lambda module, _: called.append(module)) for replica in replicas]
+    used: list[nn.Module] = []
+
+    def call(module: nn.Module, _: Any) -> None:
+        called.append(module)
+
+    def call_inner(*_: Any) -> None:
+        """By ddp_model.forward(...), of which the wrapper's own hooks do not hear."""
+        active = DistributedDataParallel._active_ddp_module
+        if active in replicas:
+            called.append(active)
+
+    def use(module: nn.Module, _: Any) -> None:
+        if torch.is_grad_enabled():
+            used.append(module)
+
+    handles = [replica.register_forward_pre_hook(call) for replica in replicas]
+    handles += [replica.module.register_forward_pre_hook(call_inner) for replica in replicas]
+    # One replica is called or not. Each layer is looked at for several alone: a hook has it compiled once more.
+    layers = {layer for replica in replicas for layer in replica.modules()} if len(replicas) > 1 else set()
+    handles += [
+        layer.register_forward_pre_hook(use)
+        for layer in layers
+        if any(param.requires_grad for param in layer.parameters(recurse=False))
+    ]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-    if not called:
+    reached = {layer for replica in called for layer in replica.modules()}
+    if not called or not reached.issuperset(used):
         raise ValueError(
             "forward(batch) does not call the DistributedDataParallel that TRAM was given, but what is inside it, so "
             "that gradients would not be averaged: let it call ddp_model(...), not ddp_model.module(...)"

@@ -25,6 +25,23 @@ def refuse_unfit(params: dict[str, Tensor]) -> None:
             )
 
 
+def refuse_shared_memory(params: dict[str, Tensor]) -> None:
+    """Raise ValueError for two parameters in one memory, which would be moved, exchanged and put back twice."""
+    seen: dict[tuple[int, int], str] = {}
+    for name, param in params.items():
+        held = local(param)
+        if held.numel() == 0:
+            continue
+        # Not its address: fake tensors and those of the meta device have none.
+        address = (held.untyped_storage()._cdata, int(held.storage_offset()))
+        if address in seen:
+            raise ValueError(
+                f"{name} and {seen[address]} are two parameters in one memory, which would both be perturbed: tie them "
+                "as one, as in model.head.weight = model.embedding.weight, without .data"
+            )
+        seen[address] = name
+
+
 def warn_of_rounding(params: dict[str, Tensor]) -> None:
     """Warn of parameters whose last bit is large: what is less than half of it is rounded away when added."""
     halves = [name for name, param in params.items() if param.dtype in _HALF]
@@ -78,18 +95,27 @@ def swapped(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[None]:
     """The values of two lists exchanged, and back on leaving, by way of temporary memory: on a CPU as much as its cache
     holds, elsewhere as large as the largest tensor or as an eighth of all.
 
-    That is allocated before anything moves: running out of memory leaves every value where it was.
+    That is allocated before anything moves: running out of memory leaves every value where it was. So does an
+    interrupt, between whatever copies it comes.
     """
     lots = _lots(left, right)
-    exchanged = 0
+    there = _Copies(lots)
+    back: _Copies | None = None
+
+    def undo() -> None:
+        nonlocal back
+        back = back or _Copies(there.finish_the_lot_under_way()[::-1])
+        back.make()
+
     try:
-        for lot in lots:
-            _exchange(*lot)
-            exchanged += 1
+        there.make()
         yield
     finally:
-        for lot in lots[:exchanged]:
-            _exchange(*lot)
+        try:
+            undo()
+        except BaseException:
+            undo()  # what an interrupt left of it
+            raise
 
 
 _Lot = tuple[list[Tensor], list[Tensor], list[Tensor]]
@@ -140,11 +166,31 @@ def in_parts(tensor: Tensor, elements: int) -> Sequence[Tensor]:
     return tensor.split(max(1, elements * len(tensor) // tensor.numel()))
 
 
-@torch.no_grad()
-def _exchange(left: list[Tensor], right: list[Tensor], held: list[Tensor]) -> None:
-    torch._foreach_copy_(held, left)
-    torch._foreach_copy_(left, right)
-    torch._foreach_copy_(right, held)
+class _Copies:
+    """The copies that exchange the sides of lots, three for each, and which of them is being made.
+
+    To make the last of them again changes nothing, so that after an interrupt one may go on with it.
+    """
+
+    def __init__(self, lots: Sequence[_Lot]) -> None:
+        self._lots = lots
+        self._copies = [copy for left, right, held in lots for copy in ((held, left), (left, right), (right, held))]
+        self._present = 0
+
+    @torch.no_grad()
+    def make(self, end: int | None = None) -> None:
+        """Make those before `end`, from the present one on."""
+        end = len(self._copies) if end is None else end
+        for index in range(self._present, end):
+            self._present = index
+            torch._foreach_copy_(*self._copies[index])
+        self._present = end
+
+    def finish_the_lot_under_way(self) -> Sequence[_Lot]:
+        """Exchange all of a lot of which something was; return the lots that are exchanged."""
+        exchanged = -(-self._present // 3)
+        self.make(3 * exchanged)
+        return self._lots[:exchanged]
 
 
 def alike(params: list[Tensor], grads: list[Tensor]) -> list[list[int]]:

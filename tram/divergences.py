@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from tram._checks import is_number, one_of
+from tram._checks import as_floats, is_number, is_whole, one_of
 
 Reduction = Literal["batchmean", "sequence", "released"]
 Space = Literal["logits", "probabilities"]
@@ -127,6 +127,7 @@ class Renyi:
     def __post_init__(self) -> None:
         if not is_number(self.alpha) or self.alpha <= 0 or self.alpha == 1:
             raise ValueError(f"Renyi needs a finite order alpha > 0 other than 1 (there it is ForwardKL): {self.alpha}")
+        as_floats(self, "alpha")
 
     def rows(self, reference: Tensor, current: Tensor) -> Tensor:
         log_p, log_q = _log_probabilities(reference), _log_probabilities(current)
@@ -170,10 +171,13 @@ class MMD:
 
     def __post_init__(self) -> None:
         one_of("MMD", "space", self.space, Space)
-        if not self.bandwidths or not all(bandwidth > 0 for bandwidth in self.bandwidths):
+        bandwidths = tuple(self.bandwidths)
+        if not bandwidths or not all(is_number(bandwidth) and bandwidth > 0 for bandwidth in bandwidths):
             raise ValueError(f"MMD needs one or more positive bandwidths: {self.bandwidths}")
-        if self.max_rows < 1:
-            raise ValueError(f"MMD needs max_rows >= 1: {self.max_rows}")
+        if not is_whole(self.max_rows) or self.max_rows < 1:
+            raise ValueError(f"MMD needs a whole number max_rows >= 1: {self.max_rows}")
+        object.__setattr__(self, "bandwidths", tuple(float(bandwidth) for bandwidth in bandwidths))
+        object.__setattr__(self, "max_rows", int(self.max_rows))
 
     def between(self, reference: Tensor, current: Tensor, weights: Tensor) -> Tensor:
         """The statistic of rows (n, classes) each, with one weight (n,), 1 or 0, for both rows of a pair.
@@ -221,7 +225,8 @@ def distance(
     """The trust-region distance d between two batches of logits, a scalar (Eqs. 4 and 5).
 
     `reference` and `current` are logits (batch, [tokens,] classes); gradients flow to either if it requires them.
-    `mask`, of their shape without the classes, is False where a row does not count (padding).
+    `mask`, of their shape without the classes, is False, or a number that is not > 0, where a row does not count
+    (padding): rows count or do not, so that a weight of 0.5 is as one of 1.
     Reductions: `batchmean`, the mean over the rows that count; `sequence`, the sum over a sequence's tokens, averaged
     over the batch; `released`, what the authors' published code computes: KL averaged over classes as well and
     everything divided by the batch size once more.
@@ -232,6 +237,8 @@ def distance(
             "logits must be (batch, [tokens,] classes), of one shape, "
             f"and are {tuple(reference.shape)} and {tuple(current.shape)}"
         )
+    if mask is not None and not isinstance(mask, Tensor):
+        raise TypeError(f"mask must be a tensor, as of booleans, and not {type(mask).__name__}")
     if mask is not None and mask.shape != current.shape[:-1]:
         raise ValueError(
             f"mask {tuple(mask.shape)} must have the shape of the logits without classes: {current.shape[:-1]}"
@@ -249,7 +256,7 @@ def distance(
     count = torch.ones((), dtype=dtype, device=current.device) * len(flat_current)
     weights = torch.ones(len(flat_current), dtype=dtype, device=current.device)
     if mask is not None:
-        weights = mask.reshape(-1).to(dtype)
+        weights = (mask.reshape(-1) > 0).to(dtype)
         count = weights.sum().clamp_min(1.0)
     with torch.autocast(current.device.type, enabled=False):
         if isinstance(divergence, MMD):

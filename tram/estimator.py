@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from tram._ascent import ascend_
-from tram._checks import is_number, nearest, one_of
+from tram._checks import is_number, is_whole, nearest, one_of
 from tram._forward import Forward, ReferenceLogits, outputs_of, refuse_detached
 from tram._graph import parameters_of
 from tram._modes import (
@@ -47,6 +47,7 @@ from tram._weights import (
     copies,
     local,
     non_finite,
+    refuse_shared_memory,
     refuse_unfit,
     swapped,
     trainable,
@@ -126,12 +127,19 @@ class TRAM:
                 f"TRAM takes the model, as in TRAM(model, {method!r}), not {type(model).__name__}: "
                 "model.parameters() is for the optimizer"
             )
+        if not is_whole(seed):
+            raise TypeError(f"seed must be a whole number, not {seed!r}")
+        if reference_logits is not None and (isinstance(reference_logits, type) or not callable(reference_logits)):
+            raise TypeError(
+                "reference_logits is called with a batch, as KeptLogits(len(dataset)) may be, and cannot be "
+                f"{reference_logits!r}"
+            )
         self.model = model
         self.method = resolve(method)
         self.sync = sync
         self.reference_logits = reference_logits
         self.scaler = scaler
-        self.seed = seed
+        self.seed = int(seed)
         self.steps = 0
         self.distance: Tensor | None = None
         self.radius: Tensor | None = None
@@ -162,6 +170,7 @@ class TRAM:
         self._graph_is_known = False
         self._wrapping_is_known = False
         self._batch = _Batch()
+        self._run = object()  # names the reference of this estimator to whatever keeps its logits
 
     def __repr__(self) -> str:
         return f"TRAM({type(self.model).__name__}, {self.method})"
@@ -178,7 +187,7 @@ class TRAM:
         self._region_to_bound("scale")
         if not is_number(value) or value <= 0:
             raise ValueError(f"tram.scale must be a number > 0: {value!r}")
-        self._scale = value
+        self._scale = float(value)
 
     @property
     def maximum(self) -> float | None:
@@ -190,7 +199,7 @@ class TRAM:
         floor = self._region_to_bound("maximum").floor
         if value is not None and not (is_number(value) and value >= floor):
             raise ValueError(f"tram.maximum must be None or a number >= the trust region's floor, {floor}: {value!r}")
-        self._maximum = value
+        self._maximum = None if value is None else float(value)
 
     def _region_to_bound(self, name: str) -> TrustRegion:
         if self.method.trust_region is None:
@@ -290,11 +299,14 @@ class TRAM:
                     "within perturbed(), call objective(batch) and its backward() again for each, in the same order"
                 )
         finally:
-            with torch.no_grad():
-                torch._foreach_copy_(self._weights, self._backup)
-            self._forget_derived_weights()
+            self._restore()
             set_random_state(outside)
-            self._perturbed = False
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        torch._foreach_copy_(self._weights, self._backup)
+        self._forget_derived_weights()
+        self._perturbed = False
 
     @property
     def micro_batches_seen(self) -> int:
@@ -307,6 +319,8 @@ class TRAM:
         Clear the gradients too. If it failed within `perturbed()`, a reference at the previous step is lost: it is
         theta now, and the next step's d is 0.
         """
+        if self._perturbed:  # an interrupt came while the weights were restored
+            self._restore()
         self._batch = _Batch()
         self._noise_is_differentiated()
         self._processes.recover()
@@ -366,20 +380,27 @@ class TRAM:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken. The model must hold its parameters, on their device.
 
-        Raises ValueError if the state is of another method or of another set of parameters.
+        A step that was begun is forgotten. Raises ValueError if the state is of another method or of another set of
+        parameters; everything is then as it was.
         """
         if "method" not in state:
             raise ValueError(f"this is no state of TRAM, which has a method and steps; it has {sorted(state)}")
         if state["method"] != repr(self.method):
             raise ValueError(f"the state is of another method: {state['method']}, not {self.method!r}")
+        loaded = copy.copy(self)  # until nothing is left to refuse
+        loaded._load(state)
+        self.__dict__.update(loaded.__dict__)
+
+    def _load(self, state: dict[str, Any]) -> None:
         self._start()
-        if self._past_weights is not None:
-            self._load_reference(state)
+        self._batch = _Batch()
         self.seed, self.steps = state["seed"], state["steps"]
         if "scale" in state:
             self.scale, self.maximum = state["scale"], state["maximum"]
         if "degenerate_steps" in state:
             self.degenerate_steps = state["degenerate_steps"].to(self._devices[0], copy=True)
+        if self._past_weights is not None:
+            self._load_reference(state)
 
     def _load_reference(self, state: dict[str, Any]) -> None:
         here = self._processes.name_of_shard
@@ -395,9 +416,10 @@ class TRAM:
         if self._reference_is_kept_as_logits:
             self._reference = []
             return
-        if not names and state["steps"] > 0 and self.reference_logits is not None:
+        if not names and state["steps"] > 0 and _never_changes(self.method):
+            missing = "" if self.reference_logits is not None else "give TRAM(..., reference_logits=...) and "
             raise ValueError(
-                "the state has no reference, for the logits of every example were kept: load the state of "
+                f"the state has no reference, for the logits of every example were kept: {missing}load the state of "
                 "reference_logits before this one"
             )
         stored = {key.removeprefix(here + _REFERENCE): state[key] for key in names}
@@ -470,6 +492,7 @@ class TRAM:
 
     def _past_logits(self, forward: Forward, batch: Any, state: RandomState) -> Tensor:
         assert self._past_weights is not None
+        self._refuse_logits_of_another_run()
         kept = None if self.reference_logits is None else self.reference_logits(batch)
         if kept is not None:
             return kept
@@ -489,9 +512,20 @@ class TRAM:
                 logits = self._forward_of_reference(forward, batch, state, self._past_weights)
         finally:
             self._forget_derived_weights()
-        if (keep := getattr(self.reference_logits, "keep", None)) is not None:
-            keep(batch, logits)
+        keeping: Any = self.reference_logits
+        if hasattr(keeping, "keep"):
+            keeping.keep(batch, logits)
+            if hasattr(keeping, "keeper"):
+                keeping.keeper = self._run
         return logits
+
+    def _refuse_logits_of_another_run(self) -> None:
+        """Raise ValueError, in a first step, if logits were kept of other first weights than those of this run."""
+        if self.steps == 0 and getattr(self.reference_logits, "keeper", None) not in (None, self._run):
+            raise ValueError(
+                "reference_logits holds the logits of another run, whose first weights are its reference: make a new "
+                "KeptLogits(...) for each run; or, to resume that run, load its state into TRAM as well"
+            )
 
     def _noisy_logits(self, forward: Forward, batch: Any, state: RandomState, noise: NoisyInput) -> Tensor:
         assert self._noise is not None
@@ -681,6 +715,8 @@ class TRAM:
             raise ValueError("the model has no trainable parameter")
         layout: list[object] = [(id(param), param.dtype, param.device) for param in found.values()]
         if not self._params:
+            if self.method.ascent is not None or self._past_weights is not None:
+                refuse_shared_memory(found)
             if self.method.ascent is not None:
                 refuse_unfit(found)
             if self.method.ascent is not None or self._averages_weights:

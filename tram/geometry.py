@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tram._checks import is_number
+from tram._checks import as_floats, is_number
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Adaptive:
     def __post_init__(self) -> None:
         if not is_number(self.eta) or self.eta < 0:
             raise ValueError(f"Adaptive needs eta >= 0: {self.eta}")
+        as_floats(self, "eta")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Fisher:
     def __post_init__(self) -> None:
         if not is_number(self.eta) or self.eta < 0:
             raise ValueError(f"Fisher needs eta >= 0: {self.eta}")
+        as_floats(self, "eta")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tram._checks import is_whole
+
 
 class KeptLogits:
     """The logits that the weights of the first step give each example, for `TRAM(..., reference_logits=KeptLogits(n))`.
@@ -20,17 +22,22 @@ class KeptLogits:
     `batch[key]` is a tensor of whole numbers below `examples`, or a list. It must be on the CPU: which examples were
     seen is known there, and asking a device would wait for it. Logits are kept in their own dtype, on `device`, by
     default the one they are computed on. A resumed run needs `state_dict`, loaded before the estimator's.
+
+    Each run needs a new one, for it starts from weights of its own: `keeper` is the run that filled it, and another's
+    first step is refused. Only what was filled by hand, by keep(batch, logits) before any step, may serve several runs
+    that start from the weights which gave those logits.
     """
 
     def __init__(self, examples: int, key: str = "index", device: torch.device | str | None = None) -> None:
-        if examples < 1:
-            raise ValueError(f"KeptLogits needs examples >= 1: {examples}")
-        self.examples = examples
+        if not is_whole(examples) or examples < 1:
+            raise ValueError(f"KeptLogits needs a whole number of examples >= 1: {examples!r}")
+        self.examples = int(examples)
+        self.keeper: object | None = None
         self.key = key
         self.device = device
         self._logits: Tensor | None = None
-        self._seen = bytearray(examples)
-        self._missing = examples
+        self._seen = bytearray(self.examples)
+        self._missing = self.examples
 
     def __call__(self, batch: Any) -> Tensor | None:
         """The kept logits of a batch, where they are kept; None unless every example of it was seen."""
@@ -64,15 +71,19 @@ class KeptLogits:
 
     def state_dict(self) -> dict[str, Any]:
         seen = torch.frombuffer(bytearray(self._seen), dtype=torch.uint8)
-        return {"seen": seen, "logits": None if self._logits is None else self._logits.clone()}
+        logits = None if self._logits is None else self._logits.clone()
+        return {"seen": seen, "logits": logits, "of_a_run": self.keeper is not None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken. Raises ValueError if it is of another number of examples."""
+        """Continue where `state_dict` was taken. Raises ValueError for any other state."""
+        if not {"seen", "logits"} <= state.keys():
+            raise ValueError(f"this is no state of KeptLogits, which has seen and logits; it has {sorted(state)}")
         seen = bytearray(state["seen"].tolist())
         if len(seen) != self.examples:
             raise ValueError(f"the state is of {len(seen)} examples, and there are {self.examples}")
         logits = state["logits"]
         self._seen, self._missing = seen, seen.count(0)
+        self.keeper = object() if state.get("of_a_run", False) else None
         self._logits = None if logits is None else logits.to(self.device or logits.device, copy=True)
 
     def _numbers(self, batch: Any) -> list[int]:
@@ -90,6 +101,6 @@ class KeptLogits:
             index = index.tolist()
         numbers = list(index) if isinstance(index, Iterable) else [index]
         for number in numbers:
-            if not isinstance(number, int) or not 0 <= number < self.examples:
+            if not is_whole(number) or not 0 <= number < self.examples:
                 raise ValueError(f"batch[{self.key!r}] has {number!r}, which numbers none of {self.examples} examples")
         return numbers

@@ -11,7 +11,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from tram._checks import instance_of, is_number, one_of
+from tram._checks import as_floats, instance_of, is_number, one_of
 from tram.divergences import L2, MMD, Divergence, ForwardKL, Reduction
 from tram.geometry import Adaptive, Euclidean, Fisher, Geometry
 from tram.references import NoisyInput, PastWeights, Reference
@@ -44,8 +44,9 @@ class TrustRegion:
             raise ValueError(f"TrustRegion needs scale > 0: {self.scale}")
         if not is_number(self.floor) or self.floor < 0:
             raise ValueError(f"TrustRegion needs floor >= 0: {self.floor}")
-        if self.maximum is not None and not self.maximum >= self.floor:
-            raise ValueError(f"TrustRegion needs maximum >= floor: {self.maximum} < {self.floor}")
+        if self.maximum is not None and not (is_number(self.maximum) and self.maximum >= self.floor):
+            raise ValueError(f"TrustRegion needs maximum to be None or a number >= floor, {self.floor}: {self.maximum}")
+        as_floats(self, "scale", "floor", "maximum")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Ascent:
             raise ValueError(f"Ascent needs noise_std >= 0: {self.noise_std}")
         if self.fisher_gradient == "separate" and not (isinstance(self.geometry, Fisher) and self.noise_std > 0):
             raise ValueError('fisher_gradient="separate" needs the Fisher geometry and noise_std > 0')
+        as_floats(self, "radius", "noise_std")
 
 
 class Passes(NamedTuple):
@@ -100,6 +102,7 @@ class Method:
         instance_of("Method", "ascent", self.ascent, Ascent | None)
         if not is_number(self.penalty) or self.penalty < 0:
             raise ValueError(f"Method needs penalty >= 0: {self.penalty}")
+        as_floats(self, "penalty")
         consumed = self.penalty > 0 or self.distance_is_radius
         if consumed and self.trust_region is None:
             raise ValueError('a penalty or the radius "d" needs a trust_region that measures d')

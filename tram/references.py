@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tram._checks import is_number, one_of
+from tram._checks import as_floats, is_number, one_of
 
 Dropout = Literal["off", "fresh", "shared"]
 Distribution = Literal["normal", "uniform"]
@@ -25,6 +25,7 @@ class PastWeights:
         one_of("PastWeights", "dropout", self.dropout, Dropout)
         if not is_number(self.decay) or not 0 <= self.decay <= 1:
             raise ValueError(f"PastWeights needs a decay between 0 (previous step) and 1 (first step): {self.decay}")
+        as_floats(self, "decay")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class NoisyInput:
         one_of("NoisyInput", "distribution", self.distribution, Distribution)
         if not is_number(self.std) or self.std < 0:
             raise ValueError(f"NoisyInput needs std >= 0: {self.std}")
+        as_floats(self, "std")
 
 
 Reference = PastWeights | NoisyInput

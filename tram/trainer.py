@@ -53,6 +53,8 @@ class TRAMTrainerMixin:
         self._tram: TRAM | None = None
         self._micro_batches: list[Any] = []
         self._in_training_step = False
+        # Made already, so that an input module that is missing is told here, and not when it begins to train.
+        self._bound_so_far = _bound(self.tram)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -65,7 +67,10 @@ class TRAMTrainerMixin:
 
     @property
     def tram(self) -> TRAM:
-        """The estimator of the Trainer's present model; made anew by every `train()`."""
+        """The estimator of the Trainer's present model; made anew by every `train()`.
+
+        Its `scale` and `maximum` may be set by a callback, from `on_train_begin` on.
+        """
         trainer: Any = self
         # The wrapped one knows the other processes.
         if self._tram is None or self._tram.model is not trainer.model_wrapped:
@@ -77,13 +82,24 @@ class TRAMTrainerMixin:
                 sync=self._sync,
                 seed=trainer.args.seed,
             )
+            self._bound_so_far = _bound(self._tram)
         return self._tram
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's, which begins here once for every batch size that `auto_find_batch_size` tries."""
+        if self._tram is not None and _bound(self._tram) != self._bound_so_far:
+            raise ValueError(
+                "trainer.tram is made anew by every train(), so that the scale or maximum set before it would be lost: "
+                "give them to the method's TrustRegion, or set them in a callback's on_train_begin"
+            )
         self._tram = None
         self._micro_batches = []
         parent: Any = super()
-        return parent.train(*args, **kwargs)
+        try:
+            return parent._inner_training_loop(*args, **kwargs)
+        finally:
+            if self._tram is not None:
+                self._bound_so_far = _bound(self._tram)
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """The Trainer's step for pass 1; after the update's last micro-batch, again for each within `perturbed()`."""
@@ -205,6 +221,10 @@ class TRAMTrainerMixin:
         return trainer.compute_loss_func is not None or (
             trainer.model_accepts_loss_kwargs and num_items_in_batch is not None
         )
+
+
+def _bound(tram: TRAM) -> tuple[float | None, float | None]:
+    return tram.scale, tram.maximum
 
 
 def _state_file_of(process: int) -> str:

@@ -1,10 +1,12 @@
 """Whether steps have become slower than this machine's record says: a few rounds, ratios, bounds that leave room."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from benchmarks.errors import RunError
 from benchmarks.performance.counting import counts
@@ -45,9 +47,15 @@ def slower(sizes: str, folder: Path, bound: Bound = Bound()) -> list[str]:
     torch.set_num_threads(1)
     stored = read_performance(path)
     few = replace(plan.models[0], steps=STEPS, rounds=ROUNDS, with_bytes=False)
-    now = model_cost(few, device, lambda step, done, total: None)
-    counted = counts(plan.counted, TENSORS, lambda step, done, total: None)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        now = model_cost(few, device, _shown(bar, few.name))
+        counted = counts(plan.counted, TENSORS, _shown(bar, "counts"))
     return [*_slower_steps(stored, now, bound), *_more_counted(stored, counted)]
+
+
+def _shown(bar: Progress, name: str) -> Callable[[str, int, int], None]:
+    task = bar.add_task(name, total=None)
+    return lambda step, done, total: bar.update(task, completed=done, total=total)
 
 
 def _slower_steps(stored: Performance, now: ModelCost, bound: Bound) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """A bound that moves during training: `tram.scale` and `tram.maximum`, set between steps."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +60,20 @@ def test_a_bound_starts_as_the_method_has_it_and_is_resumed() -> None:
     assert fresh.method == tram.method == bounded(3.0, floor=0.1, maximum=0.4)
 
 
+def test_numbers_of_numpy_are_saved_as_pythons(tmp_path: Path) -> None:
+    """Others would be refused by loading weights only, and noticed when a run is resumed."""
+    region = TrustRegion(PastWeights(1.0), scale=np.float64(2), maximum=np.float32(3))
+    method = Method(region, ascent=Ascent(Adaptive(), "d"))
+    tram = TRAM(classification().model, method, seed=np.int64(3))
+    for name in ("as made", "as set"):
+        torch.save(tram.state_dict(), tmp_path / name)
+        fresh = TRAM(classification().model, bounded(2, maximum=3))
+        fresh.load_state_dict(torch.load(tmp_path / name, weights_only=True))
+        assert (fresh.scale, fresh.maximum, fresh.seed) == (tram.scale, tram.maximum, 3)
+        tram.scale, tram.maximum = np.linspace(1, 2, 5)[2], np.float64(0.5)
+    assert (fresh.scale, fresh.maximum) == (1.5, 0.5)
+
+
 def test_a_state_from_before_bounds_could_move_leaves_the_methods_own() -> None:
     problem = classification()
     state = TRAM(problem.model, bounded(3.0, maximum=0.4)).state_dict()
@@ -67,7 +83,7 @@ def test_a_state_from_before_bounds_could_move_leaves_the_methods_own() -> None:
     assert (tram.scale, tram.maximum) == (3.0, 0.4)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), None, "1"])
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), None, "1", True])
 def test_a_scale_that_is_none_is_refused(value: Any) -> None:
     tram = TRAM(classification().model, "TRAM-pre")
     with pytest.raises(ValueError, match=r"tram\.scale must be a number > 0"):
@@ -75,7 +91,7 @@ def test_a_scale_that_is_none_is_refused(value: Any) -> None:
     assert tram.scale == 1.0
 
 
-@pytest.mark.parametrize("value", [0.1, -1.0, float("nan"), "1"])
+@pytest.mark.parametrize("value", [0.1, -1.0, float("nan"), "1", True])
 def test_a_maximum_below_the_floor_is_refused(value: Any) -> None:
     tram = TRAM(classification().model, bounded(floor=0.2))
     with pytest.raises(ValueError, match=r"tram\.maximum must be None or a number >= .*floor, 0\.2"):

@@ -1,5 +1,6 @@
 """DistributedDataParallel: two processes are one with the whole batch, or each its own; a wrapper is not in the way."""
 
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -190,9 +191,63 @@ def _(rank: int) -> None:
 def _(rank: int) -> None:
     problem, other = classification(), classification()
     ddp, idle = wrapped(problem), wrapped(other)
-    TRAM(nn.ModuleList([idle, ddp]), "SAM").backward(calling(ddp, problem), own_part(problem, rank, 1, 1)[0][0])
+
+    def without_gradient(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return idle.module(x)  # of which nothing has to be averaged
+
+    forward = adding(ddp, without_gradient)
+    TRAM(nn.ModuleList([idle, ddp]), "SAM").backward(forward, own_part(problem, rank, 1, 1)[0][0])
     assert all(param.grad is not None for param in problem.model.parameters())
     assert all(param.grad is None for param in other.model.parameters())
+
+
+@CASES.add("one of several wrappers that the forward passes by is told")
+def _(rank: int) -> None:
+    for name in ("SGD", "SAM", "TRAM-prev"):
+        problem, other = classification(), classification()
+        ddp, bypassed = wrapped(problem), wrapped(other)
+        tram = TRAM(nn.ModuleList([ddp, bypassed]), name)
+        for past in (other.model, other.model.get_submodule("embedding")):
+            told = r"given, but what is inside it.*call ddp_model\(\.\.\.\), not ddp_model\.module"
+            with pytest.raises(ValueError, match=told):
+                tram.backward(adding(ddp, past), problem.batches[0])
+        assert not any(module._forward_pre_hooks for module in tram.model.modules())
+
+
+Called = Callable[[Tensor], Tensor]
+
+
+def adding(call: Called, beside: Called | None) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+    """A forward to whose loss that of a second call is added."""
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = call(batch["x"])
+        loss = nn.functional.cross_entropy(logits, batch["y"])
+        return loss if beside is None else loss + beside(batch["x"]).square().mean(), logits
+
+    return forward
+
+
+@CASES.add("ddp_model.forward, a part of the model beside it and two wrappers equal one process")
+def _(rank: int) -> None:
+    for also in ("", "its part", "another"):
+        found = []
+        for processes in (2, 1):
+            first, second = classification(), classification()
+            models = [wrapped(problem) if processes == 2 else problem.model for problem in (first, second)]
+            beside = {"": None, "its part": first.model.get_submodule("embedding"), "another": models[1]}[also]
+            forward = adding(models[0].forward, beside)
+            trained = nn.ModuleList(models) if also == "another" else models[0]
+            tram, optimizer = TRAM(trained, "TRAM-prev"), torch.optim.SGD(trained.parameters(), lr=0.1)
+            for batch in first.batches[:STEPS]:
+                tram.backward(forward, split(batch, 2)[rank] if processes == 2 else batch)
+                optimizer.step()
+                optimizer.zero_grad()
+            found.append(
+                {f"{i} {key}": v for i, p in enumerate((first, second)) for key, v in weights(p.model).items()}
+            )
+        assert_same_course(found[:1], found[1:])
 
 
 @CASES.add("the base optimizer sees the same bits on both processes")
@@ -439,6 +494,42 @@ def _(rank: int) -> None:
     assert same_bits(*found)
 
 
+@CASES.add("within join(), a process that has more batches goes on alone for a method without d")
+def _(rank: int) -> None:
+    """It ascends by half of its gradient and descends by half: torch divides by the number of all processes."""
+    for name, sync in (("SGD", "global"), ("SAM", "local"), ("ASAM", "global")):
+        problem, alone = classification(), classification()
+        ddp = wrapped(problem)
+        tram, bare = TRAM(ddp, name, sync=sync), TRAM(alone.model, name)  # type: ignore[arg-type]
+        optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1)
+        with ddp.join():
+            for batch in problem.batches[: 3 - rank]:
+                optimizer.zero_grad()
+                alone.model.zero_grad()
+                alone.model.load_state_dict(problem.model.state_dict())
+                bare.backward(alone.forward, batch)
+                tram.backward(calling(ddp, problem), batch)
+                found = [torch.as_tensor(param.grad).clone() for param in problem.model.parameters()]
+                optimizer.step()
+        assert tram.steps == 3 - rank
+        if rank == 0:
+            expected = [torch.as_tensor(param.grad) / 2 for param in alone.model.parameters()]
+            torch.testing.assert_close(found, expected)
+
+
+@CASES.add("within join(), a method of which a process without a batch knows too little is refused")
+def _(rank: int) -> None:
+    for name in ("TRPO", "R3F", "ASAM+R3F", "TRAM-prev", "TRAM-x", "TRAM-Fisher, separate"):
+        for sync in ("global", "local"):
+            problem = classification()
+            ddp = wrapped(problem)
+            tram = TRAM(ddp, EVERY_METHOD[name], input_module=problem.input_module, sync=sync)
+            told = r"within ddp_model\.join\(\).*as many batches and leave join\(\) out"
+            with pytest.raises(ValueError, match=told), ddp.join():
+                tram.backward(calling(ddp, problem), problem.batches[0])
+            assert tram.steps == 0
+
+
 @CASES.add("a state is the same wrapped and bare")
 def _(rank: int) -> None:
     problem = classification()
@@ -559,6 +650,16 @@ def test_inside_the_forward_of_the_wrapper_what_would_not_be_exchanged_is_refuse
     other = classification()  # another model trains there as it likes
     inside.todo = lambda: TRAM(other.model, "TRPO").backward(other.forward, batch)
     wrapped()
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_wrapper_that_averages_by_hooks_of_its_own_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.compile's other way to train within DistributedDataParallel, which does not say when it is active."""
+    monkeypatch.setattr(importlib.import_module("torch._dynamo").config, "optimize_ddp", "python_reducer")
+    problem = classification()
+    ddp = wrapped(problem)
+    TRAM(ddp, "TRPO").backward(calling(ddp, problem), problem.batches[0])
+    assert ddp._use_python_reducer
 
 
 @pytest.mark.usefixtures("one_process")

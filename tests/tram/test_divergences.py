@@ -247,6 +247,26 @@ def test_a_class_that_both_exclude_contributes_nothing(divergence: tram.divergen
     torch.testing.assert_close(torch.autograd.grad(d, bare)[0], torch.autograd.grad(wide_d, wide)[0][:, :4])
 
 
+@pytest.mark.parametrize("divergence", [ForwardKL(), MMD()])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint8, torch.float32])
+def test_a_mask_of_numbers_counts_rows_and_does_not_weigh_them(divergence: ForwardKL | MMD, dtype: torch.dtype) -> None:
+    left, right = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0)).unbind()
+    keeps = torch.tensor([True, False, True, True, False, True])
+    expected = distance(divergence, left[keeps], right[keeps])
+    torch.testing.assert_close(distance(divergence, left, right, keeps.to(dtype)), expected)
+    if dtype != torch.bool:
+        weighted = torch.tensor([2, 0, 5, 1, 0, 3]).to(dtype)
+        torch.testing.assert_close(distance(divergence, left, right, weighted), expected)
+    if dtype == torch.float32:
+        uneven = torch.tensor([0.5, -100, 0.1, 1, 0, 2])
+        torch.testing.assert_close(distance(divergence, left, right, uneven), expected)
+
+
+def test_a_mask_that_is_no_tensor_is_told() -> None:
+    with pytest.raises(TypeError, match=r"mask must be a tensor.*not list"):
+        distance(ForwardKL(), torch.zeros(2, 3), torch.zeros(2, 3), [True, False])  # type: ignore[arg-type]
+
+
 def test_an_empty_mask_gives_zero() -> None:
     left, right = logits(12, 2, 3, 4)
     assert distance(ForwardKL(), left, right, torch.zeros(2, 3, dtype=torch.bool)).item() == 0.0

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import tram._weights as tram_weights
 from tests.problems import Batch, Problem, classification, language_modelling, same_bits, split, weights
 from tram import (
     METHODS,
@@ -499,18 +498,52 @@ def test_running_out_of_memory_while_swapping_moves_nothing(monkeypatch: pytest.
     problem = classification()
     tram = make(problem, "TRAM-pre")
     train(problem, tram, problem.batches[:2])
-    before, exchange, calls = weights(problem.model), tram_weights._exchange, 0
+    before, exchange, calls = weights(problem.model), torch._foreach_copy_, 0
 
     def failing(*args: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls == 3:
+        if calls == 8:  # amid the third lot
             raise torch.OutOfMemoryError("simulated")
         exchange(*args)
 
-    monkeypatch.setattr(tram_weights, "_exchange", failing)
+    monkeypatch.setattr(torch, "_foreach_copy_", failing)
     with pytest.raises(torch.OutOfMemoryError):
         tram.backward(problem.forward, problem.batches[2])
+    assert same_bits(weights(problem.model), before)
+
+
+@pytest.mark.parametrize("method", **names(ASCENDING))
+@pytest.mark.parametrize("owned", [False, True])
+def test_an_interrupt_while_weights_are_restored_is_mended(
+    method: Method, owned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By backward itself, and by reset() in a loop of one's own."""
+    problem = classification(dtype=torch.float32)
+    tram = make(problem, method)
+    train(problem, tram, problem.batches[:2])
+    before, restore, interrupted = weights(problem.model), torch._foreach_copy_, False
+
+    def once(into: Any, source: Any) -> None:
+        nonlocal interrupted
+        if tram._perturbed and source is tram._backup and not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+        restore(into, source)
+
+    monkeypatch.setattr(torch, "_foreach_copy_", once)
+    if owned:
+        objective = tram.objective(problem.forward)
+        objective(problem.batches[2]).backward()
+        with pytest.raises(KeyboardInterrupt), tram.perturbed():
+            objective(problem.batches[2]).backward()
+        tram.reset()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            tram.backward(problem.forward, problem.batches[2])
+    assert same_bits(weights(problem.model), before)
+    problem.model.zero_grad()
+    tram.backward(problem.forward, problem.batches[2])
     assert same_bits(weights(problem.model), before)
 
 
@@ -895,6 +928,41 @@ def test_the_state_of_another_method_or_model_is_refused() -> None:
     other = language_modelling()
     with pytest.raises(ValueError, match="does not fit"):
         make(other, "TRAM-pre").load_state_dict(tram.state_dict())
+
+
+def test_a_refused_state_leaves_the_estimator_as_it_was() -> None:
+    """The weights of the first step are those that it finds, not those of the refusal."""
+    state = make(problem := classification(), "TRAM-pre").state_dict()
+    tram = make(problem, "TRAM-pre")
+    with pytest.raises(ValueError, match="does not fit"):
+        tram.load_state_dict({**state, "steps": 4, "seed": 9, "reference.head.bias": torch.zeros(7)})
+    assert (tram.steps, tram.seed, tram._params, tram._reference) == (0, 0, {}, [])
+    with torch.no_grad():
+        problem.model.head.weight.add_(1.0)  # type: ignore[union-attr, operator]
+    tram.backward(problem.forward, problem.batches[0])
+    assert tram.distance == 0
+    # Nor does one that has begun take a part of it.
+    other = weights(classification().model)
+    with pytest.raises(ValueError, match="scale must be"):
+        tram.load_state_dict({**tram.state_dict(), "reference.head.weight": other["head.weight"], "scale": -1.0})
+    assert torch.equal(tram.state_dict()["reference.head.weight"], problem.model.head.weight)  # type: ignore[union-attr, arg-type]
+
+
+@pytest.mark.parametrize("method", **names(EVERY_METHOD))
+def test_a_state_that_is_loaded_amid_a_step_begins_anew(method: Method) -> None:
+    found = []
+    for begun in (False, True):
+        problem = classification()
+        tram = make(problem, method)
+        state = tram.state_dict()
+        if begun:
+            tram.objective(problem.forward)(problem.batches[1]).backward()
+            problem.model.zero_grad()
+        tram.load_state_dict(state)
+        tram.backward(problem.forward, problem.batches[0])
+        assert tram.steps == 1
+        found.append(gradients(problem.model))
+    assert same_bits(found[0], found[1])
 
 
 # ------------------------------------------------------------------------------------------ loops that own their passes

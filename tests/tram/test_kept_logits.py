@@ -1,9 +1,11 @@
 """Reference logits kept per example: the same steps with a forward less."""
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -91,9 +93,106 @@ def test_the_first_weights_are_dropped_when_every_example_was_seen(method: Metho
     parameters = len(list(problem.model.parameters()))
     assert stored == [parameters] * 2 + [0] * 4
     assert kept.complete
-    # Another estimator that has them all from the first never makes the copy.
-    fresh = TRAM(problem.model, method, reference_logits=kept)
-    assert not any(key.startswith("reference.") for key in fresh.state_dict())
+
+
+def by_hand(problem: Problem) -> KeptLogits:
+    """The logits that the present weights give every example."""
+    kept = KeptLogits(EXAMPLES)
+    with torch.no_grad():
+        for batch in epochs(problem, shuffled=False, count=1):
+            kept.keep(batch, problem.forward(batch)[1])
+    return kept
+
+
+def test_logits_kept_by_hand_serve_several_runs_from_the_same_weights() -> None:
+    expected, _, _ = train(PRE, None, shuffled=False)
+    filled = by_hand(classification())
+    loaded = KeptLogits(EXAMPLES)
+    loaded.load_state_dict(filled.state_dict())
+    for kept in (filled, filled, loaded):
+        assert not any(key.startswith("reference.") for key in estimator(kept).state_dict())
+        problem, forward, _ = train(PRE, kept, shuffled=False)
+        assert forward.reference == 0
+        assert same_bits(weights(problem.model), weights(expected.model))
+
+
+def estimator(kept: Any) -> TRAM:
+    return TRAM(classification().model, PRE, reference_logits=kept)
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+@pytest.mark.parametrize("way", ["the object", "its state", "filled up by it"])
+def test_the_logits_of_another_run_are_refused(seen: int, way: str) -> None:
+    """They are those of its first weights. It may itself go on, and begin again a step that failed."""
+    problem, other = classification(), classification()
+    kept = KeptLogits(EXAMPLES)
+    batches = list(epochs(problem, shuffled=False, count=1))
+    if way == "filled up by it":
+        with torch.no_grad():
+            kept.keep({"index": [EXAMPLES - 1]}, problem.forward(batches[2])[1][-1:])
+    tram = TRAM(problem.model, PRE, reference_logits=kept)
+
+    def failing(batch: Batch) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            raise KeyError
+        return problem.forward(batch)
+
+    with pytest.raises(KeyError):
+        tram.backward(failing, batches[0])
+    for batch in batches[:seen]:
+        tram.backward(problem.forward, batch)
+        problem.model.zero_grad()
+    given = kept
+    if way == "its state":
+        given = KeptLogits(EXAMPLES)
+        given.load_state_dict(kept.state_dict())
+    fresh = TRAM(other.model, PRE, reference_logits=given)
+    with pytest.raises(ValueError, match=r"the logits of another run.*make a new KeptLogits"):
+        fresh.backward(other.forward, batches[1])
+    # That run itself goes on, here and resumed.
+    tram.backward(problem.forward, batches[0])
+    fresh.load_state_dict(tram.state_dict())
+    fresh.backward(other.forward, batches[0])
+
+
+def test_a_state_without_a_reference_says_whose_it_is() -> None:
+    problem, kept = classification(), KeptLogits(EXAMPLES)
+    tram = TRAM(problem.model, PRE, reference_logits=kept)
+    for batch in epochs(problem, shuffled=False, count=1):
+        tram.backward(problem.forward, batch)
+        problem.model.zero_grad()
+    for other, told in [(None, r"give TRAM\(\.\.\., reference_logits"), (KeptLogits(EXAMPLES), "kept: load the state")]:
+        with pytest.raises(ValueError, match=told):
+            estimator(other).load_state_dict(tram.state_dict())
+
+
+@pytest.mark.parametrize("lookup", [torch.zeros(3, 2), {}, KeptLogits])
+def test_what_cannot_be_asked_for_logits_is_told(lookup: Any) -> None:
+    with pytest.raises(TypeError, match="reference_logits is called with a batch"):
+        estimator(lookup)
+
+
+def test_numbers_of_numpy_number_examples() -> None:
+    kept = KeptLogits(np.int64(5))
+    kept.keep({"index": np.array([3, 1])}, torch.tensor([[3.0], [1.0]]))
+    found = kept({"index": [np.int32(1), 3]})
+    assert found is not None
+    assert found.tolist() == [[1.0], [3.0]]
+    torch.save(kept.state_dict(), file := io.BytesIO())
+    file.seek(0)
+    KeptLogits(5).load_state_dict(torch.load(file, weights_only=True))
+
+
+@pytest.mark.parametrize("examples", [0, -1, 2.5, True, "5", None])
+def test_a_number_of_examples_that_is_none_is_told(examples: Any) -> None:
+    with pytest.raises(ValueError, match=f"a whole number of examples >= 1: {examples!r}"):
+        KeptLogits(examples)
+
+
+@pytest.mark.parametrize("state", [{}, {"seen": torch.zeros(5)}, {"method": "SAM"}])
+def test_what_is_no_state_is_told(state: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no state of KeptLogits, which has seen and logits"):
+        KeptLogits(5).load_state_dict(state)
 
 
 @pytest.mark.parametrize("stop", [2, 3, 5])
@@ -207,6 +306,8 @@ def test_resumed_logits_are_the_same_bits() -> None:
         ({"index": [5]}, 1, "5, which numbers none of 5"),
         ({"index": [-1]}, 1, "-1, which numbers none of 5"),
         ({"index": torch.tensor([0.5])}, 1, "0.5, which numbers none"),
+        ({"index": torch.tensor([True])}, 1, "True, which numbers none"),
+        ({"index": [False]}, 1, "False, which numbers none"),
         ({"index": torch.zeros(1, dtype=torch.long, device="meta")}, 1, "is on meta: leave it on the CPU"),
         ({"index": [0, 1, 2]}, 2, "numbers 3 examples, and there are 2 logits"),
     ],

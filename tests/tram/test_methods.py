@@ -23,6 +23,7 @@ from tram import (
     Method,
     NoisyInput,
     PastWeights,
+    Renyi,
     ReverseKL,
     TrustRegion,
 )
@@ -186,6 +187,11 @@ def test_methods_are_the_rows_of_the_published_tables() -> None:
         (lambda: PastWeights(dropout="none"), "nearest is"),
         (lambda: NoisyInput(distribution="gaussian"), "no distribution='gaussian'"),
         (lambda: L2(space="probs"), "nearest is 'probabilities'"),
+        (lambda: TrustRegion(PastWeights(), scale=True), "scale > 0: True"),
+        (lambda: TrustRegion(PastWeights(), maximum=True), "maximum .*: True"),
+        (lambda: Ascent(Euclidean(), True), "radius >= 0.*: True"),
+        (lambda: MMD(max_rows=2.5), "whole number max_rows"),  # type: ignore[arg-type]
+        (lambda: MMD(bandwidths=(True,)), "bandwidths"),
         (lambda: PastWeights(decay=1.5), "1.5"),
         (lambda: NoisyInput(std=-0.1), "-0.1"),
     ],
@@ -219,3 +225,30 @@ def test_what_is_no_method_is_told(method: object) -> None:
 
 def test_numbers_of_numpy_are_numbers() -> None:
     assert Ascent(Euclidean(), np.float32(0.05)).radius == np.float32(0.05)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda number: TrustRegion(PastWeights(), scale=number(2), floor=number(0), maximum=number(1)),
+        lambda number: Ascent(Euclidean(), radius=number(1), noise_std=number(1)),
+        lambda number: Method(TrustRegion(PastWeights()), penalty=number(1)),
+        lambda number: PastWeights(decay=number(1)),
+        lambda number: NoisyInput(std=number(1)),
+        lambda number: Adaptive(eta=number(1)),
+        lambda number: Fisher(eta=number(1)),
+        lambda number: Renyi(alpha=number(2)),
+        lambda number: MMD(bandwidths=(number(1), number(2))),
+    ],
+)
+def test_a_row_is_written_alike_whatever_its_numbers_are_of(row) -> None:  # type: ignore[no-untyped-def]
+    """A state is that of the same method if its repr is the same."""
+    assert repr(row(int)) == repr(row(np.float64)) == repr(row(np.int64)) == repr(row(float))
+
+
+def test_rows_and_seeds_of_numpy_are_whole_numbers_of_python() -> None:
+    assert repr(MMD(max_rows=np.int64(8), bandwidths=[1.0])) == repr(MMD(max_rows=8, bandwidths=(1.0,)))  # type: ignore[arg-type]
+    assert type(TRAM(torch.nn.Linear(2, 2), "SAM", seed=np.int64(3)).seed) is int
+    for seed in (True, 1.5, "3"):
+        with pytest.raises(TypeError, match="seed must be a whole number"):
+            TRAM(torch.nn.Linear(2, 2), "SAM", seed=seed)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
-from tests.problems import Batch, Problem, classification, weights
+from tests.problems import Batch, Problem, classification, language_modelling, same_bits, weights
 from tests.tram.several import EVERY_METHOD
 from tram import TRAM, Adaptive, Euclidean, Method
 from tram._ascent import ascend_
@@ -93,6 +93,34 @@ def test_the_graph_is_looked_at_once() -> None:
     problem.model.zero_grad()
     tram.backward(with_head(problem, head), problem.batches[0])
     assert head.weight.grad is not None
+
+
+# ------------------------------------------------------------------------------------------------ two in one memory
+
+
+@pytest.mark.parametrize("method", EVERY_METHOD)
+def test_two_parameters_in_one_memory_are_told_how_to_be_one(method: str) -> None:
+    """They would be exchanged, moved and restored twice."""
+    problem = language_modelling()
+    model: Any = problem.model
+    model.head.weight = nn.Parameter(torch.empty(0))
+    model.head.weight.data = model.embedding.weight.data
+    before = weights(model)
+    tram = make(problem, method)
+    harmless = method in ("SGD", "Adam", "R3F")
+    told = r"head\.weight and embedding\.weight are two parameters in one memory.*tie them as one"
+    with nullcontext() if harmless else pytest.raises(ValueError, match=told):
+        tram.backward(problem.forward, problem.batches[0])
+    assert same_bits(weights(model), before)
+    model.zero_grad()
+    model.head.weight = model.embedding.weight
+    make(problem, method).backward(problem.forward, problem.batches[0])
+
+
+def test_empty_parameters_share_no_memory() -> None:
+    problem = classification()
+    problem.model.empty, problem.model.other = (nn.Parameter(torch.empty(0)) for _ in range(2))
+    make(problem, "TRAM-pre").backward(problem.forward, problem.batches[0])
 
 
 # ------------------------------------------------------------------------------------------ what the ascent cannot move

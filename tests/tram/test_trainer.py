@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import GPT2LMHeadModel, Trainer, TrainingArguments
+from transformers import GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
 from tests.problems import same_bits, weights
@@ -221,6 +221,53 @@ def test_every_training_has_its_own_first_weights(tmp_path: Path) -> None:
     for _ in range(2):
         trainer.train()
         assert next(row["distance"] for row in trainer.state.log_history if "distance" in row) == 0
+
+
+def test_a_bound_is_moved_by_a_callback_and_not_lost_in_silence(tmp_path: Path) -> None:
+    class Moving(TrainerCallback):
+        def on_step_begin(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
+            trainer.tram.scale = 1.0 + state.global_step
+
+    def trained(method: Any) -> TRAMTrainer:
+        return TRAMTrainer(model=classifier(), args=arguments(tmp_path), train_dataset=CLASSES, method=method)
+
+    trainer = trained("TRAM-pre")
+    trainer.add_callback(Moving())
+    for _ in range(2):  # what a training has moved is not held against the next
+        trainer.train()
+        assert trainer.tram.scale == 4.0
+    trainer.tram.scale = 2.0
+    with pytest.raises(ValueError, match=r"would be lost: give them to the method's TrustRegion, or .*on_train_begin"):
+        trainer.train()
+    trainer = trained("TRAM-pre")
+    trainer.tram.maximum = 2.0
+    with pytest.raises(ValueError, match="would be lost"):
+        trainer.train()
+
+
+def test_every_batch_size_that_is_tried_has_its_own_first_weights(tmp_path: Path) -> None:
+    options = {"auto_find_batch_size": True, "per_device_train_batch_size": 4, "max_grad_norm": 0.0}
+    trainer = TRAMTrainer(
+        model=classifier(), args=arguments(tmp_path, **options), train_dataset=CLASSES, method="TRAM-pre"
+    )
+    tried: list[Any] = []
+
+    def too_large(_: Any, __: Any, kwargs: dict[str, Any]) -> None:
+        if trainer.tram not in tried:
+            tried.append(trainer.tram)
+        if len(kwargs["input_ids"]) == 4 and trainer.tram.steps == 2:
+            raise RuntimeError("CUDA out of memory.")
+
+    trainer.model.register_forward_pre_hook(too_large, with_kwargs=True)
+    trainer.train()
+    assert [tram.steps for tram in tried] == [2, 4]
+    first = [tram.state_dict()["reference.classifier.dense.weight"] for tram in tried]
+    assert not torch.equal(*first)
+
+
+def test_a_missing_input_module_is_told_when_the_trainer_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Linear has neither get_input_embeddings\(\) nor patch_embed"):
+        TRAMTrainer(model=torch.nn.Linear(2, 2), args=arguments(tmp_path), train_dataset=CLASSES, method="TRAM-x")
 
 
 def test_a_model_made_by_model_init_is_the_one_that_is_perturbed(tmp_path: Path) -> None:

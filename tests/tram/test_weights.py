@@ -64,6 +64,47 @@ def test_an_exception_within_brings_them_back_too() -> None:
     assert same(left, before)
 
 
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("done", [False, True], ids=["before a copy", "after it"])
+def test_an_interrupt_between_any_two_copies_leaves_every_value_where_it_was(
+    done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the way there, and on the way back."""
+    copy, calls = torch._foreach_copy_, 0
+
+    def interrupted(into: list[Tensor], source: list[Tensor]) -> None:
+        nonlocal calls
+        calls += 1
+        if done or calls != fatal:
+            copy(into, source)
+        if calls == fatal:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "_foreach_copy_", interrupted)
+    for fatal in range(1, 400):
+        left, right = lists()
+        before, calls = (values(left), values(right)), 0
+        try:
+            with swapped(left, right):
+                assert same(left, before[1])
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        assert same(left, before[0]), fatal
+        assert same(right, before[1]), fatal
+    assert fatal == calls + 1 > 6
+
+
+def test_two_lists_in_one_memory_come_back_in_reverse_order() -> None:
+    shared = torch.randn(3)
+    left, right = [shared, shared], [torch.zeros(3), torch.ones(3)]
+    before = shared.clone()
+    with swapped(left, right):
+        assert torch.equal(shared, torch.ones(3))
+    assert torch.equal(shared, before)
+
+
 class Calls(TorchDispatchMode):
     """Counts operations, and the elements of memory that is asked for."""
 

@@ -1,5 +1,6 @@
 """`python -m benchmarks performance`: what is done stays done, what is asked is measured, what cannot be is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,18 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.errors import RunError
 from benchmarks.performance import command
 from benchmarks.performance.command import measure
 from benchmarks.performance.machine import _slug, machine_name
-from benchmarks.performance.parts import parts_of
+from benchmarks.performance.measure import model_cost
+from benchmarks.performance.parts import ToMeasure, parts_of
 from benchmarks.performance.plan import PLANS
 from benchmarks.performance.record import ModelCost, Performance, Roof, read_performance
 
 ONE = "ViT, tiny, bfloat16"
+CPU = torch.device("cpu")
+ROOF = Roof(matrix_flops={}, copy_bytes=1.0)
 
 
 def test_a_killed_command_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +48,52 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
     measure("tiny", tmp_path, ("roof",), again=True)
     assert read_performance(path).parts[ONE] == model
     assert read_performance(path).parts["roof"] != roof
+
+
+def test_a_part_that_cannot_be_measured_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(report: object) -> Roof:
+        raise torch.OutOfMemoryError("no memory left\nand more")
+
+    def planned(plan: object) -> list[ToMeasure]:
+        return [ToMeasure("large", 1, exhausted), ToMeasure("roof", 1, lambda report: ROOF)]
+
+    monkeypatch.setattr(command, "parts_of", planned)
+    with pytest.raises(RunError, match=r"not measured: large: no memory left\. The same command tries again"):
+        measure("tiny", tmp_path, (), again=False)
+    (path,) = tmp_path.iterdir()
+    found = read_performance(path)
+    assert list(found.parts) == ["roof"]
+    assert found.commits == {"roof": commit_of(found)}
+
+
+def commit_of(found: Performance) -> str:
+    return f"{found.environment['git_commit']}{'+' if found.environment['git_dirty'] else ''}"
+
+
+def test_what_was_measured_of_another_batch_is_not_done() -> None:
+    size = PLANS["tiny"].models[0].size
+    larger = replace(PLANS["tiny"], models=(replace(PLANS["tiny"].models[0], size=replace(size, examples=4)),))
+    (part,) = (part for part in parts_of(PLANS["tiny"]) if part.name == "ViT, tiny, float32")
+    (planned,) = (part for part in parts_of(larger) if part.name == "ViT, tiny, float32")
+    measured = {part.name: model_cost(replace(PLANS["tiny"].models[0], steps=("Adam",)), CPU, lambda *_: None)}
+    assert part.is_done(measured)
+    assert not planned.is_done(measured)
+    assert not part.is_done({})
+    roof = next(part for part in parts_of(larger) if part.name == "roof")
+    assert roof.is_done({"roof": ROOF})
+
+
+def test_what_is_no_record_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"schema_version": 1}')
+    with pytest.raises(RunError, match=r"x\.json is no record that this code reads \(.*move it away"):
+        read_performance(path)
+
+
+def test_a_trial_has_a_file_of_its_own(tmp_path: Path) -> None:
+    assert measure("tiny", tmp_path, ("roof",), again=False).stem == f"{machine_name(CPU)}-tiny"
 
 
 def test_the_command_line(tmp_path: Path) -> None:
