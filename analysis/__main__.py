@@ -2,7 +2,8 @@
 
 import gc
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -28,7 +29,7 @@ BenchmarkNames = Annotated[
     list[str] | None, typer.Option("--benchmarks", help="Only these benchmarks; repeatable, or with commas.")
 ]
 
-AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Exit with 0 though files are named and left out.")]
+AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Exit with 0 though files are named.")]
 
 # pandas, scipy and matplotlib take seconds to import: the commands do it, so that help and errors are immediate.
 
@@ -62,8 +63,8 @@ def tables(
     aggregated = aggregate(loaded, names)
     made = {table.name: table for table in all_tables(loaded, aggregated, names, read_failures(results))}
     shown = [made[name] for name in _known(show, made, "table")]
-    _make_folder(output)
-    render.write_tables(made.values(), output, suffixes)
+    with _writing(output):
+        render.write_tables(made.values(), output, suffixes)
     console = render.terminal()
     if aggregated and not shown:
         shown = [*map(overview_table, aggregated), *forgetting_tables(loaded.records, aggregated)]
@@ -95,17 +96,17 @@ def figures(
     from analysis.figures.drawing import drawing
 
     kinds = _known(only, FIGURES, "figure")
-    _make_folder(output)
-    with (
-        bar(Console(stderr=True)) as progress,
-        drawing(gather(loaded, results, names), ("png", "pdf"), kinds, progress) as finish,
-    ):
-        drawn = finish()
-    for each in drawn:
-        for suffix, content in each.files.items():
-            path = output / f"{loaded.suite}_{each.name}.{suffix}"
-            write_atomically(path, content)
-            print(path)
+    with _writing(output):
+        with (
+            bar(Console(stderr=True)) as progress,
+            drawing(gather(loaded, results, names), ("png", "pdf"), kinds, progress) as finish,
+        ):
+            drawn = finish()
+        for each in drawn:
+            for suffix, content in each.files.items():
+                path = output / f"{loaded.suite}_{each.name}.{suffix}"
+                write_atomically(path, content)
+                print(path)
     for each in drawn:
         if each.why_not:
             print(f"not drawn: {each.why_not.removesuffix('.')}", file=sys.stderr)
@@ -122,15 +123,16 @@ def readme(
     loaded = _load_runs(results)
     from analysis.aggregate import aggregate
     from analysis.claims import judge
-    from analysis.figures import draw_overview, encode
+    from analysis.figures import NothingToDrawError, draw_overview, encode
     from analysis.readme import update
 
     aggregated = aggregate(loaded)
     figure = readme.parent / "docs" / "figures" / f"{loaded.suite}_overview.png"
     try:
+        drawn = encode(draw_overview(aggregated), "png")
         changed = update(readme, aggregated, judge(loaded))
-        write_atomically(figure, encode(draw_overview(aggregated), "png"))
-    except (OSError, ValueError) as error:
+        write_atomically(figure, drawn)
+    except (OSError, ValueError, NothingToDrawError) as error:
         _refuse(f"{readme}: {error}")
     print(f"{readme}: {'written' if changed else 'already current'}\n{figure}: written")
     _report_left_out(loaded, allow_bad=allow_bad)
@@ -172,13 +174,13 @@ def claims(
     if not judged:
         _report_left_out(loaded)
         _refuse(f"no claim is about {', '.join(names) or 'any benchmark'} below {results}. Name other results.")
-    _make_folder(output)
-    table = claims_table(judged)
-    write_atomically(output / "claims.md", render.markdown(table).encode())
-    write_atomically(output / "claims.csv", render.comma_separated(table).encode())
-    write_atomically(output / "claims.json", as_json(judged).encode())
+    table = claims_table(judged, loaded.remarks(names))
+    with _writing(output):
+        write_atomically(output / "claims.md", render.markdown(table).encode())
+        write_atomically(output / "claims.csv", render.comma_separated(table).encode())
+        write_atomically(output / "claims.json", as_json(judged).encode())
     console = render.terminal()
-    print_claims(judged, console)
+    print_claims(judged, console, loaded.remarks(names))
     console.print(f"\nWith reasons, every test and what to run: {output}", markup=False, soft_wrap=True)
     _report_left_out(loaded, allow_bad=allow_bad)
 
@@ -196,18 +198,14 @@ def report(
     """Write everything as one page that opens from disk, with tables and figures also as files beside it."""
     names = _known(benchmark, BENCHMARKS, "benchmark")
     loaded = _load_runs(results, names, with_curves=True)
-    _make_folder(output)
     from rich.console import Console
 
     from analysis.figures.bar import bar
     from analysis.render import terminal
     from analysis.report import print_summary, write_report
 
-    try:
-        with bar(Console(stderr=True)) as progress:
-            written = write_report(loaded, results, output, names, pdf, progress)
-    except OSError as error:
-        _refuse(f"cannot write to {output}: {error.strerror}. Name another folder with --output.")
+    with _writing(output), bar(Console(stderr=True)) as progress:
+        written = write_report(loaded, results, output, names, pdf, progress)
     print_summary(written, terminal())
     _report_left_out(loaded, allow_bad=allow_bad)
 
@@ -261,28 +259,30 @@ def _known(texts: list[str] | None, known: Mapping[str, object], what: str) -> l
     return names
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Into the folder, which is made first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         _refuse(f"cannot write to {folder}: {error.strerror}. Name another folder with --output.")
 
 
 def _report_left_out(*results: "Results", allow_bad: bool = False) -> None:
-    """Name every file that no table holds; exit code 1 if there is one, unless that is allowed.
+    """Name every file that no table holds, and every run that has the numbers of another and is counted all the same.
 
-    Seeds with the same numbers are warned of: they are counted.
+    Exit code 1 if there is one, as `python -m benchmarks validate` has it, unless that is allowed.
     """
     sys.stdout.flush()
     for loaded in results:
         if loaded.doubt:
             print(f"warning: {loaded.doubt}", file=sys.stderr)
     lines = [line for loaded in results for line in loaded.left_out]
-    if lines:
-        for line in lines:
-            print(f"left out: {line}", file=sys.stderr)
-        if not allow_bad:
-            raise typer.Exit(1)
+    for line in lines:
+        print(f"left out: {line}", file=sys.stderr)
+    if not allow_bad and (lines or any(loaded.doubt for loaded in results)):
+        raise typer.Exit(1)
 
 
 def _refuse(message: str) -> NoReturn:

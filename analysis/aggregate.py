@@ -100,10 +100,13 @@ class BenchmarkResult:
         return tuple(phrase for method in self.methods for phrase in at_length(method.method, method.lost))
 
     @property
+    def has_baseline(self) -> bool:
+        return any(method.method == self.baseline for method in self.run)
+
+    @property
     def no_difference(self) -> str:
         """Why a method that was run has no difference to the baseline."""
-        has_baseline = any(method.method == self.baseline for method in self.run)
-        return "no seed in common" if has_baseline else f"no {self.baseline} run"
+        return "no seed in common" if self.has_baseline else f"no {self.baseline} run"
 
     @cached_property
     def complete(self) -> tuple[str, ...]:

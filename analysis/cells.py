@@ -1,5 +1,6 @@
 """A table as an object: cells that hold a text for people and values for machines. `render` turns it into files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan
 from typing import Literal
@@ -10,6 +11,14 @@ Mark = Literal["best", "worst"]
 Value = float | int | str | None
 """A number as text is one that the paper prints, with the digits that it prints."""
 NOTHING = "-"
+
+
+def two_decimals(number: float, sign: Literal["+", ""] = "") -> str:
+    """Two decimals, but one significant digit where those would read as zero and the number is not."""
+    number = measured(number)
+    if number == 0:
+        return "0.00"
+    return f"{number:{sign}.1g}" if abs(number) < 0.005 else f"{number:{sign}.2f}"
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,15 @@ class Cell:
 @dataclass(frozen=True)
 class Column:
     """A heading, and one heading for each value of its cells. `benchmark` is the one whose runs its numbers are of,
-    where the table's columns are benchmarks. Prose is whole sentences, for which a printed table has no room."""
+    where the table's columns are benchmarks. Prose is whole sentences, for which a printed table has no room. `read` is
+    how its cells say a number that is not whole."""
 
     name: str
     values: tuple[str, ...]
     is_number: bool = True
     benchmark: str = ""
     is_prose: bool = False
+    read: Callable[[float], str] = two_decimals
 
 
 Row = tuple[Cell, ...]
@@ -86,14 +97,6 @@ def text_column(name: str) -> Column:
 
 def text_cell(text: str) -> Cell:
     return Cell(text, (text,))
-
-
-def two_decimals(number: float, sign: Literal["+", ""] = "") -> str:
-    """Two decimals, but one significant digit where those would read as zero and the number is not."""
-    number = measured(number)
-    if number == 0:
-        return "0.00"
-    return f"{number:{sign}.1g}" if abs(number) < 0.005 else f"{number:{sign}.2f}"
 
 
 def p_text(p: float) -> str:

@@ -9,30 +9,34 @@ from analysis.cells import NOTHING, Cell, Column, Row, Table, text_cell, text_co
 from benchmarks.record import Record, StepStatistics
 
 _FIELDS = ("first", "median", "maximum", "last")
+_small = "{:.2g}".format
+_mebibytes = "{:,.0f}".format
+_steps = "{:g}".format
+
 _COLUMNS = (
     text_column("benchmark"),
     text_column("method"),
     Column("passes", ("forward", "backward")),
     Column("time", ("time to baseline", "train seconds")),
-    Column("memory", ("peak memory MiB",)),
-    Column("d first", ("d first",)),
-    Column("median", ("d median",)),
-    Column("max", ("d maximum",)),
-    Column("last", ("d last",)),
-    Column("norm of ε", tuple(f"norm of epsilon {field}" for field in _FIELDS)),
-    Column("zero", ("degenerate steps",)),
+    Column("memory", ("peak memory MiB",), read=_mebibytes),
+    Column("d first", ("d first",), read=_small),
+    Column("median", ("d median",), read=_small),
+    Column("max", ("d maximum",), read=_small),
+    Column("last", ("d last",), read=_small),
+    Column("norm of ε", tuple(f"norm of epsilon {field}" for field in _FIELDS), read=_small),
+    Column("zero", ("degenerate steps",), read=_steps),
 )
 
 
 def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) -> Table:
-    """Passes, time to that of the baseline, peak memory, the size of d and the norm of epsilon, medians over seeds."""
+    """Passes, time to the baseline's with the same seed, memory, d and the norm of epsilon: medians over seeds."""
     grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         grouped.setdefault((record.benchmark, record.method), []).append(record)
     sections = []
     for result in results:
         name = result.benchmark.name
-        baseline = _seconds(grouped.get((name, result.baseline), []))
+        baseline = grouped.get((name, result.baseline), [])
         methods = [method.method for method in result.run]
         sections.append(tuple(_row(name, method, grouped[name, method], baseline) for method in methods))
     return Table(
@@ -46,7 +50,7 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
         sections=tuple(sections),
         notes=(
             "passes: forward/backward of a step, counted: the cost of a method in time. time: seconds of training to "
-            "those of the baseline on the same benchmark, measured; runs side by side slow each other, so that passes "
+            "those of the baseline with the same seed, measured; runs side by side slow each other, so that passes "
             "are the surer guide. memory: the peak, in MiB, of the process on a CPU, with all its libraries, and of "
             "what was allocated on a GPU. d: of the first step, the median, largest and last. "
             "norm of ε: the median step's. zero: steps left without a perturbation because d, the gradient or its norm "
@@ -56,7 +60,7 @@ def cost_table(records: Iterable[Record], results: Sequence[BenchmarkResult]) ->
     )
 
 
-def _row(benchmark: str, method: str, runs: list[Record], baseline: float | None) -> Row:
+def _row(benchmark: str, method: str, runs: list[Record], baseline: list[Record]) -> Row:
     passes = sorted({(run.passes.forward, run.passes.backward) for run in runs})
     distance = _medians([run.distance for run in runs])
     norm = _medians([run.perturbation_norm for run in runs])
@@ -65,27 +69,41 @@ def _row(benchmark: str, method: str, runs: list[Record], baseline: float | None
         text_cell(benchmark),
         text_cell(method),
         Cell(", ".join(f"{forward}/{backward}" for forward, backward in passes), passes[-1]),
-        _time(_seconds(runs), baseline),
+        _time(runs, baseline),
         _memory(runs),
-        *(_small(value) for value in distance),
-        replace(_small(norm[_FIELDS.index("median")]), values=norm),
-        Cell(NOTHING if norm[0] is None else f"{degenerate:g}", (degenerate,)),
+        *(_size(value) for value in distance),
+        replace(_size(norm[_FIELDS.index("median")]), values=norm),
+        Cell(NOTHING if norm[0] is None else _steps(degenerate), (degenerate,)),
     )
 
 
-def _seconds(runs: Sequence[Record]) -> float | None:
-    return median(run.seconds.train for run in runs) if runs else None
+def pairs(runs: Iterable[Record], baseline: Iterable[Record]) -> list[tuple[Record, Record]]:
+    """The runs of one method, each with the baseline's of the same seed; without those that have none."""
+    by_seed = {run.seed: run for run in baseline}
+    return [(run, by_seed[run.seed]) for run in runs if run.seed in by_seed]
 
 
-def _time(seconds: float | None, baseline: float | None) -> Cell:
-    if not seconds or not baseline:
+def times(paired: Iterable[tuple[Record, Record]]) -> list[float]:
+    """Seconds of training to the baseline's, of each pair; without those whose baseline took none."""
+    return [run.seconds.train / other.seconds.train for run, other in paired if other.seconds.train]
+
+
+def memories(paired: Iterable[tuple[Record, Record]]) -> list[float]:
+    """Peak memory to the baseline's, likewise."""
+    return [run.peak_memory_bytes / other.peak_memory_bytes for run, other in paired if other.peak_memory_bytes]
+
+
+def _time(runs: Sequence[Record], baseline: Sequence[Record]) -> Cell:
+    seconds = median(run.seconds.train for run in runs)
+    ratios = times(pairs(runs, baseline))
+    if not ratios:
         return Cell(NOTHING, (None, seconds))
-    return Cell(f"{seconds / baseline:.2f}", (seconds / baseline, seconds), hint=f"{seconds:.3g} s")
+    return Cell(f"{median(ratios):.2f}", (median(ratios), seconds), hint=f"{seconds:.3g} s")
 
 
 def _memory(runs: Sequence[Record]) -> Cell:
     mebibytes = median(run.peak_memory_bytes for run in runs) / 2**20
-    return Cell(f"{mebibytes:,.0f}", (mebibytes,))
+    return Cell(_mebibytes(mebibytes), (mebibytes,))
 
 
 def _medians(statistics: Sequence[StepStatistics | None]) -> tuple[float | None, ...]:
@@ -94,5 +112,5 @@ def _medians(statistics: Sequence[StepStatistics | None]) -> tuple[float | None,
     return tuple(median(getattr(each, field) for each in known) if known else None for field in _FIELDS)
 
 
-def _small(number: float | None) -> Cell:
-    return Cell(NOTHING if number is None else f"{number:.2g}", (number,))
+def _size(number: float | None) -> Cell:
+    return Cell(NOTHING if number is None else _small(number), (number,))

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +39,8 @@ class Results:
     lost_probes: Mapping[ProbeKey, str] = field(default_factory=dict)
     """The same of probes."""
     alike: tuple[str, ...] = ()
-    """A phrase on the seeds of each method that have every number in common, as `mini-m2d2 SAM seeds 1, 3`."""
-
+    """A phrase on the seeds of each method that have every number in common, as `mini-m2d2 SAM seeds 1, 3`, and on
+    methods that have, as `mini-m2d2 SAM and ASAM in every seed`."""
     root: Path | None = None
     """The folder of suites that they were loaded from."""
 
@@ -58,6 +59,20 @@ class Results:
         return (
             f"the same numbers to the last digit: {'; '.join(self.alike)}. A seed was not used, or a record is a copy "
             "under another name: intervals and tests take them for runs of their own."
+        )
+
+    def remarks(self, benchmarks: Collection[str] = ()) -> tuple[str, ...]:
+        """What is to be read beside the numbers of these benchmarks, all if none is named: what is in doubt, and of
+        what nothing is there because its files are left out."""
+        there = {record.benchmark for record in self.records}
+        lost = Counter(benchmark for benchmark, _, _ in self.lost if not benchmarks or benchmark in benchmarks)
+        return (
+            *([f"{self.doubt[0].upper()}{self.doubt[1:]}"] if self.doubt else []),
+            *(
+                f"Nothing of {benchmark}: all its records are left out ({count} {'file' if count == 1 else 'files'})."
+                for benchmark, count in lost.items()
+                if benchmark not in there
+            ),
         )
 
 
@@ -81,7 +96,7 @@ def load(folder: Path, with_curves: bool = True) -> Results:
     if not suites and not tree.problems:
         raise ResultsError(f"no records below {folder}. Run `make reproduce` first, or name a suite's folder.")
     suite = suites[0] if suites else folder.name
-    root = _root(folder, suite)
+    root = tree.root or _root(folder, suite)
     return Results(suite, tree.records, tree.problems, tree.probes, *_lost(tree, folder), _alike(tree), root)
 
 
@@ -113,7 +128,7 @@ def _lost(tree: Tree, folder: Path) -> tuple[dict[RunKey, str], dict[ProbeKey, s
 
 
 def _root(folder: Path, suite: str) -> Path:
-    """The folder of suites that `folder` is, or else lies in."""
+    """Without records of runs, the folder of suites that `folder` is, or else lies in."""
     if folder.name == suite:
         return folder.parent
     return folder.resolve().parent if folder.resolve().name == suite else folder
@@ -121,7 +136,10 @@ def _root(folder: Path, suite: str) -> Path:
 
 def _alike(tree: Tree) -> tuple[str, ...]:
     groups = ((*paths[0].parts[-3:-1], [path.stem.removeprefix("seed-") for path in paths]) for paths in tree.alike)
-    return tuple(f"{benchmark} {method} seeds {', '.join(seeds)}" for benchmark, method, seeds in groups)
+    seeds = (f"{benchmark} {method} seeds {', '.join(seeds)}" for benchmark, method, seeds in groups)
+    names = dict.fromkeys((paths[0].parts[-3], tuple(path.parts[-2] for path in paths)) for paths in tree.twins)
+    methods = (f"{benchmark} {' and '.join(methods)} in every seed" for benchmark, methods in names)
+    return (*seeds, *methods)
 
 
 def _nearest(folder: Path) -> str:

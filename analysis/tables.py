@@ -28,7 +28,8 @@ def all_tables(
 
     `benchmarks` names those that `aggregated` is of, none for all; `failures` tells why runs left no record.
     """
-    summaries = (summary_table(aggregated), cost_table(results.records, aggregated)) if aggregated else ()
+    remarks = results.remarks(benchmarks)
+    summaries = (summary_table(aggregated, remarks), cost_table(results.records, aggregated)) if aggregated else ()
     return (
         *map(benchmark_table, aggregated),
         *forgetting_tables(results.records, aggregated),
@@ -107,7 +108,7 @@ def overview_table(result: BenchmarkResult) -> Table:
     )
 
 
-def summary_table(results: Sequence[BenchmarkResult]) -> Table:
+def summary_table(results: Sequence[BenchmarkResult], remarks: Sequence[str] = ()) -> Table:
     """Every benchmark and method: difference to the baseline, our verdict, the paper's, and whether they agree."""
     columns = [text_column("benchmark"), text_column("method"), text_column("seeds")]
     for where in (ZERO_SHOT, "training domain"):
@@ -136,7 +137,7 @@ def summary_table(results: Sequence[BenchmarkResult]) -> Table:
         ),
         columns=tuple(columns),
         sections=tuple(sections),
-        notes=(*_not_run(results), *_lost(results), VERDICT_NOTE, *conclusions(results)),
+        notes=(*remarks, *_not_run(results), *_lost(results), VERDICT_NOTE, *conclusions(results)),
         labels=2,
     )
 

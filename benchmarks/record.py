@@ -7,7 +7,8 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -216,11 +217,25 @@ def read_record(path: Path) -> Record:
         record = Record.model_validate_json(content)
     except ValidationError as error:
         raise RecordError(f"{path}: {_complaint(path, content, error)}") from error
+    if formatted(record) != content:  # what was written here has every key once
+        try:
+            json.loads(content, object_pairs_hook=with_keys_once)
+        except ValueError as error:
+            raise RecordError(f"{path}: {error}. Delete the file and run it again.") from error
     if "schema_version" not in record.model_fields_set:
         raise RecordError(f"{path}: it does not say its schema version. Delete the file and run it again.")
     if path.parts[-4:] != record.run.parts:
         raise RecordError(f"{path}: its content is the run {record.run} of suite {record.suite}. Move or delete it.")
     return record
+
+
+def with_keys_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, for its parser. Raises ValueError where a key stands twice: nothing tells which is meant."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ((name, count),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{name} stands {count} times in one object")
+    return found
 
 
 def _complaint(path: Path, content: bytes, error: ValidationError) -> str:

@@ -29,16 +29,28 @@ class Tree:
     wrong: Mapping[Path, str]
     alike: tuple[tuple[Path, ...], ...] = ()
     """Valid records of one method with every metric in common, to the last digit: runs of which there is but one."""
+    twins: tuple[tuple[Path, ...], ...] = ()
+    """For each seed those of methods that have every metric of every seed in common, and that are not the same."""
+    root: Path | None = None
+    """The folder of suites that most valid records of runs lie in."""
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """A line on each record that has the numbers of another seed."""
-        return tuple(
+        """A line on each record that has the numbers of another run."""
+        seeds = (
             f"{path}: every metric is that of {first.name}, to the last digit: a seed was not used, or the record is a "
             "copy. Move or delete it, and run it again."
             for first, *others in self.alike
             for path in others
         )
+        methods = (
+            f"{path}: every metric is that of {first.parent.name}/{first.name}, to the last digit, and so in every "
+            "seed: one of the methods was run under both names, or the records are copies. Move or delete it, and run "
+            "it again."
+            for first, *others in self.twins
+            for path in others
+        )
+        return (*seeds, *methods)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -64,7 +76,12 @@ def read_tree(
     if with_curves:
         _check_curves(runs, wrong)
     wrong.update(dict.fromkeys(_strays(folder, runs), "no record of a run has such a name. Move or delete it."))
-    return Tree(records, _one_each(own, lambda record: (record.run, record.probe), wrong), wrong, tuple(_alike(kept)))
+    probed = _one_each(own, lambda record: (record.run, record.probe), wrong)
+    counted = {path: record for path, record in kept.items() if path not in wrong}
+    numbers = _numbers(counted)
+    roots = Counter(path.parents[3] for path in counted)
+    root = roots.most_common(1)[0][0] if roots else None
+    return Tree(records, probed, wrong, tuple(_alike(counted, numbers)), tuple(_twins(counted, numbers)), root)
 
 
 def _readable(
@@ -92,17 +109,19 @@ def _readable(
 def _of_one_method(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict[Path, Record]:
     """Without the seeds that go by one name and are of methods with different fields: their mean would be of none.
 
-    Of a method of the registry those that are of another, of one's own all: nothing tells which is meant.
+    Of a method of the registry those that are of another, of one's own all: nothing tells which is meant. So too of
+    methods with settings where there is no torch, without which the library tells nothing.
     """
     kept = dict(found)
     for paths in _grouped(found, _name_of_method):
         first, *others = paths
         different = [path for path in others if found[path].method_fields != found[first].method_fields]
+        contradiction_of = _library(found[first].method) if different else None
         for path in paths if different else ():
-            if is_own(found[path].method):
+            if contradiction_of is None:
                 other = first if path in different else different[0]
                 problem = f"by its method_fields another method than {other}. Move or delete one of them."
-            elif (other_method := _library()(found[path])) is not None:
+            elif (other_method := contradiction_of(found[path])) is not None:
                 problem = f"{other_method}. Move or delete it, and run it again."
             else:
                 continue
@@ -116,9 +135,14 @@ def _name_of_method(record: Record) -> tuple[str, ...]:
     return (record.suite, record.benchmark, record.method) if is_own(record.method) else (record.method,)
 
 
-def _library() -> Callable[[Record], str | None]:
-    """What holds a method's fields against the library's, which takes seconds to load."""
-    found: Callable[[Record], str | None] = pkgutil.resolve_name("benchmarks.run:contradiction_of")
+def _library(method: str) -> Callable[[Record], str | None] | None:
+    """What holds the method's fields against the library's, which takes seconds to load; None where there is none."""
+    if is_own(method):
+        return None
+    try:
+        found: Callable[[Record], str | None] = pkgutil.resolve_name("benchmarks.run:contradiction_of")
+    except ImportError:
+        return None
     return found
 
 
@@ -144,16 +168,56 @@ def _of_one_source(found: Mapping[Path, Record], wrong: dict[Path, str]) -> dict
     return kept
 
 
-def _alike(found: Mapping[Path, Record]) -> Iterator[tuple[Path, ...]]:
-    """The records that more seeds than one have in common, by seed.
+Numbers = frozenset[tuple[str, float]]
+"""Every metric of a record."""
+
+
+def _numbers(found: Mapping[Path, Record]) -> dict[Path, Numbers]:
+    """Of the records that no others have by chance.
 
     Accuracies of few examples may be the same by chance, a mean nll never is. What does not train has no seed.
     """
-    trained = {path: record for path, record in found.items() if record.recipe["steps"] and _tells_runs_apart(record)}
-    for paths in _grouped(trained, lambda record: (record.run.parts[:-1], frozenset(record.metrics.items()))):
-        by_seed = {found[path].seed: path for path in paths}
+    return {
+        path: frozenset(record.metrics.items())
+        for path, record in found.items()
+        if record.recipe["steps"] and _tells_runs_apart(record)
+    }
+
+
+def _alike(found: Mapping[Path, Record], numbers: Mapping[Path, Numbers]) -> Iterator[tuple[Path, ...]]:
+    """The records that more seeds than one of a method have in common, by seed."""
+    groups: dict[object, dict[int, Path]] = {}
+    for path, own in numbers.items():
+        groups.setdefault((found[path].run.parts[:-1], own), {})[found[path].seed] = path
+    for by_seed in groups.values():
         if len(by_seed) > 1:
             yield tuple(by_seed[seed] for seed in sorted(by_seed))
+
+
+def _twins(found: Mapping[Path, Record], numbers: Mapping[Path, Numbers]) -> Iterator[tuple[Path, ...]]:
+    """The records that methods of other fields have in common, where they have all seeds in common, by seed.
+
+    A setting may change nothing, as a maximum that is never reached: such are of one name before it.
+    """
+    methods: dict[tuple[str, ...], dict[int, Path]] = {}
+    for path in numbers:
+        methods.setdefault(found[path].run.parts[:-1], {})[found[path].seed] = path
+    groups: dict[object, list[dict[int, Path]]] = {}
+    for (suite, benchmark, _), by_seed in methods.items():
+        own = frozenset((seed, numbers[path]) for seed, path in by_seed.items())
+        groups.setdefault((suite, benchmark, own), []).append(by_seed)
+    for first, *others in groups.values():
+        seed = min(first)
+        one = found[first[seed]]
+        different = [other for other in others if _is_another(found[other[seed]], one)]
+        for seed in sorted(first) if different else ():
+            yield (first[seed], *(other[seed] for other in different))
+
+
+def _is_another(record: Record, other: Record) -> bool:
+    """Whether the methods are not the same by their fields, nor by their names without settings."""
+    names = {each.method.partition("@")[0] for each in (record, other)}
+    return record.method_fields != other.method_fields and len(names) > 1
 
 
 def _tells_runs_apart(record: Record) -> bool:

@@ -1,5 +1,6 @@
 """What to run for claims that cannot be judged yet."""
 
+import shlex
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from analysis.methods import in_order
 from analysis.records import Results
 from analysis.sheets import Sheet
 from benchmarks.suites import SUITES
+from benchmarks.variants import is_own
 
 Name = TypeVar("Name", bound=Hashable)
 Lack = TypeVar("Lack", bound=Hashable)
@@ -29,15 +31,16 @@ def need_of(
     if missing:
         methods = tuple(method for method in missing if method not in sheet.methods)
         return Need(suite, sheet.name, methods, sheet.expected_seeds if methods else (), probe, probed, option)
-    everything = () if suite in SUITES else sheet.methods
-    return Need(suite, sheet.name, everything, tuple(range(seeds or 0)), probe, probed, option)
+    return Need(suite, sheet.name, (), tuple(range(seeds or 0)), probe, probed, option)
 
 
 def commands(needs: Iterable[Need]) -> tuple[str, ...]:
-    """Lines that do all that is needed: runs, then probes of them, none in two lines of its kind."""
+    """Lines that do all that is needed and that the benchmarks can do: runs, then probes of them, none in two lines of
+    its kind."""
     by_suite: dict[tuple[str, str], list[Need]] = {}
     for need in needs:
-        by_suite.setdefault((need.suite, need.option), []).append(need)
+        if has_benchmark(need.suite, need.benchmark):
+            by_suite.setdefault((need.suite, need.option), []).append(need)
     return tuple(
         line
         for (suite, option), own in by_suite.items()
@@ -45,8 +48,35 @@ def commands(needs: Iterable[Need]) -> tuple[str, ...]:
     )
 
 
+def by_hand(needs: Iterable[Need]) -> tuple[str, ...]:
+    """A sentence on each thing that is needed and that no command here makes."""
+    return tuple(dict.fromkeys(sentence for need in needs for sentence in _by_hand(need)))
+
+
+def has_benchmark(suite: str, benchmark: str) -> bool:
+    """Whether the project has a suite of that name with that benchmark."""
+    return suite in SUITES and benchmark in SUITES[suite].benchmarks
+
+
+def unknown_suite(suite: str, benchmark: str) -> str:
+    """What is said in the place of a command."""
+    return f"No command here makes runs of {benchmark} in the suite {suite}, which is one of your own."
+
+
+def unknown_methods(methods: Iterable[str]) -> str:
+    """The same of methods."""
+    return f"No command here runs {', '.join(methods)}: of your own."
+
+
+def _by_hand(need: Need) -> Iterator[str]:
+    if not has_benchmark(need.suite, need.benchmark):
+        yield unknown_suite(need.suite, need.benchmark)
+    elif own := [method for method in need.probed if is_own(method)]:
+        yield unknown_methods(own)
+
+
 def _runs(suite: str, needs: Sequence[Need], option: str) -> Iterator[str]:
-    """A line for all benchmarks that lack the same; of a suite in full those of some methods, or more seeds of all."""
+    """A line for all benchmarks that lack the same: those of some methods, or more seeds of all that the suite has."""
     methods: dict[tuple[str, bool], set[str]] = {}
     seeds: dict[tuple[str, bool], tuple[int, ...]] = {}
     for need in needs:
@@ -55,15 +85,9 @@ def _runs(suite: str, needs: Sequence[Need], option: str) -> Iterator[str]:
             methods.setdefault(kind, set()).update(need.methods)
             seeds[kind] = max(need.seeds, seeds.get(kind, ()), key=len)
     for (chosen, planned), kinds in _sharing({kind: (in_order(methods[kind]), seeds[kind]) for kind in methods}):
-        names = [benchmark for benchmark, _ in kinds]
-        if suite in SUITES:
-            which = f"--methods {','.join(chosen)}" if chosen else f"--seeds 0:{len(planned)}"
-            yield f"python -m benchmarks suite {suite} --full --benchmarks {','.join(names)} {which}{option}"
-        else:
-            loops = {"benchmark": names, "method": chosen, "seed": planned}
-            head = " ".join(f"for {name} in {' '.join(map(str, values))}; do" for name, values in loops.items())
-            one = f"python -m benchmarks run $benchmark $method --seed $seed --suite {suite}{option}"
-            yield f"{head} {one}; done; done; done"
+        names = _list(benchmark for benchmark, _ in kinds)
+        which = f"--methods {_list(chosen)}" if chosen else f"--seeds 0:{len(planned)}"
+        yield f"python -m benchmarks suite {suite} --full --benchmarks {names} {which}{option}"
 
 
 def _probes(suite: str, needs: Sequence[Need], option: str) -> Iterator[str]:
@@ -71,12 +95,17 @@ def _probes(suite: str, needs: Sequence[Need], option: str) -> Iterator[str]:
     probes: dict[str, dict[str, tuple[str, ...]]] = {}
     for need in needs:
         for method in need.probed:
-            found = probes.setdefault(need.benchmark, {})
-            found[method] = tuple(dict.fromkeys((*found.get(method, ()), need.probe)))
+            if not is_own(method):
+                found = probes.setdefault(need.benchmark, {})
+                found[method] = tuple(dict.fromkeys((*found.get(method, ()), need.probe)))
     for benchmark, lacking in probes.items():
         for kinds, methods in _sharing(lacking):
-            which = f"--methods {','.join(in_order(methods))} --probes {','.join(kinds)}"
+            which = f"--methods {_list(in_order(methods))} --probes {_list(kinds)}"
             yield f"python -m benchmarks probe {suite} --benchmarks {benchmark} {which}{option}"
+
+
+def _list(names: Iterable[str]) -> str:
+    return shlex.quote(",".join(names))
 
 
 def _sharing(lacking: Mapping[Name, Lack]) -> list[tuple[Lack, list[Name]]]:

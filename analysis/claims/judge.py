@@ -92,7 +92,7 @@ def _judge(claim: Claim, place: _Place, results: Results) -> Judged:
     told = replace(evidence, gaps=tuple(_told(gap, place) for gap in evidence.gaps))
     return Judged(
         claim, sheet.name, sheet.family, "ours", findings, told, target, verdict,
-        needed=needed, need=need, command=" && ".join(commands([need])) if need else None,
+        needed=needed, need=need, command=(" && ".join(commands([need])) or None) if need else None,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from analysis.cells import p_text, two_decimals
 from analysis.claims.claim import level_of
+from analysis.claims.commands import by_hand
 from analysis.claims.judged import ALPHA, Evidence, Finding, Judged
 from analysis.claims.verdicts import misses_level
 from analysis.statistics import Bounds, Interval, side_of_zero
@@ -139,6 +140,8 @@ def _gaps(judged: Judged) -> Iterator[str]:
         yield f"Missing: {', '.join(judged.evidence.gaps)}."
     if judged.command is not None:
         yield f"To run: {judged.command}"
+    if judged.need is not None:
+        yield from by_hand([judged.need])
 
 
 def p_phrase(p: float) -> str:

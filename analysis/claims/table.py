@@ -9,8 +9,8 @@ from typing import Any
 
 from analysis.cells import NOTHING, Cell, Column, Row, Table, p_text, text_cell, text_column
 from analysis.claims.claim import Claim
-from analysis.claims.commands import commands
-from analysis.claims.judged import LUCK, Finding, Judged
+from analysis.claims.commands import by_hand, commands
+from analysis.claims.judged import LUCK, Finding, Judged, Need
 from analysis.claims.reasons import interval_text, number_text, signed, values_text
 from analysis.verdicts import MINIATURE
 
@@ -28,8 +28,8 @@ PUBLISHED_CAPTION = (
 )
 
 
-def claims_table(judged: Sequence[Judged]) -> Table:
-    """A section per claim, a row per benchmark."""
+def claims_table(judged: Sequence[Judged], remarks: Sequence[str] = ()) -> Table:
+    """A section per claim, a row per benchmark; `remarks` are on all the numbers."""
     claims = list(dict.fromkeys(one.claim for one in judged))
     columns = (
         text_column("claim"),
@@ -53,21 +53,25 @@ def claims_table(judged: Sequence[Judged]) -> Table:
         caption=PUBLISHED_CAPTION if _is_published(judged) else CAPTION,
         columns=columns,
         sections=tuple(sections),
-        notes=(*notes(judged), *(f"To run what is missing: {line}" for line in missing(judged))),
+        notes=(*remarks, *notes(judged), *(f"To run what is missing: {line}" for line in missing(judged))),
         headings=tuple(f"{claim.sentence} {source(claim, judged)}" for claim in claims),
         labels=2,
     )
 
 
 def notes(judged: Sequence[Judged]) -> tuple[str, ...]:
-    """What all verdicts come to, and what they cannot say."""
+    """What all verdicts come to, what they cannot say, and what is missing that no command makes."""
     is_miniature = any(one.benchmark.startswith("mini-") for one in judged)
-    return (summary(judged), *([MINIATURE] if is_miniature else []))
+    return (summary(judged), *([MINIATURE] if is_miniature else []), *by_hand(_needs(judged)))
 
 
 def missing(judged: Sequence[Judged]) -> tuple[str, ...]:
     """The commands that make all that claims lack, for which methods, domains or probes were not run."""
-    return commands(one.need for one in judged if one.need is not None and one.verdict == "not run")
+    return commands(_needs(judged))
+
+
+def _needs(judged: Sequence[Judged]) -> list[Need]:
+    return [one.need for one in judged if one.need is not None and one.verdict == "not run"]
 
 
 def summary(judged: Sequence[Judged]) -> str:

@@ -27,7 +27,7 @@ _HEADINGS = ("benchmark", "verdict", "difference", "p", "Holm p", "numbers")
 Line = tuple[str, ...]
 
 
-def print_claims(judged: Sequence[Judged], console: Console) -> None:
+def print_claims(judged: Sequence[Judged], console: Console, remarks: Sequence[str] = ()) -> None:
     """Every claim with its verdicts; benchmarks of which all the same is to be said share a line."""
     published = any(one.origin == "published" for one in judged)
     shown = [position for position, name in enumerate(_HEADINGS) if console.width >= WIDE or name != "numbers"]
@@ -40,7 +40,7 @@ def print_claims(judged: Sequence[Judged], console: Console) -> None:
     for claim, block in blocks.items():
         console.print(Text.assemble("\n", (claim.sentence, "bold"), (f" {source(claim, judged)}", "dim")))
         console.print(_grid(block, shown, widths))
-    for note in notes(judged):
+    for note in (*remarks, *notes(judged)):
         console.print(Text(f"\n{note}"))
     commands = missing(judged)
     if commands:

@@ -1,6 +1,6 @@
 """Gain against cost: what a method adds to the zero-shot average, and what it takes in passes, time and memory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.aggregate import ZERO_SHOT
+from analysis.cost import memories, pairs, times
 from analysis.figures.differences import Gain, gains_of, reach
 from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, foot, heading, legend_below, number_outer, panels
@@ -113,28 +114,26 @@ def draw_cost(material: Material) -> Figure:
 
 
 def costs_of(sheet: Sheet, records: Iterable[Record]) -> dict[str, dict[str, Cost]]:
-    """By kind of cost and method; of the paper's methods their passes, the one cost that it states."""
+    """By kind of cost and method, without kinds that nothing is known of; of the paper's methods their passes alone."""
     if sheet.origin == "published":
         return {f"{COUNTED} a step": {name: _exactly(sum(count)) for name, count in PASSES.items()}}
-    runs = {(record.method, record.seed): record for record in records}
-    passes: dict[str, list[float]] = {}
-    seconds: dict[str, list[float]] = {}
-    memory: dict[str, list[float]] = {}
-    for (method, seed), run in runs.items():
-        baseline = runs.get((sheet.baseline, seed))
-        if baseline is not None:
-            passes.setdefault(method, []).append(run.passes.forward + run.passes.backward)
-            seconds.setdefault(method, []).append(run.seconds.train / baseline.seconds.train)
-            memory.setdefault(method, []).append(run.peak_memory_bytes / baseline.peak_memory_bytes)
-    return {
-        COUNTED: _over_seeds(passes),
-        f"training time / {sheet.baseline}'s": _over_seeds(seconds),
-        f"peak memory / {sheet.baseline}'s": _over_seeds(memory),
+    by_method: dict[str, list[Record]] = {}
+    for record in records:
+        by_method.setdefault(record.method, []).append(record)
+    baseline = by_method.get(sheet.baseline, [])
+    paired = {method: pairs(runs, baseline) for method, runs in by_method.items()}
+    costs = {
+        COUNTED: _over_seeds(
+            {name: [run.passes.forward + run.passes.backward for run, _ in both] for name, both in paired.items()}
+        ),
+        f"training time / {sheet.baseline}'s": _over_seeds({name: times(both) for name, both in paired.items()}),
+        f"peak memory / {sheet.baseline}'s": _over_seeds({name: memories(both) for name, both in paired.items()}),
     }
+    return {name: by_method for name, by_method in costs.items() if by_method}
 
 
-def _over_seeds(by_method: Mapping[str, list[float]]) -> dict[str, Cost]:
-    return {name: Cost(median(values), min(values), max(values)) for name, values in by_method.items()}
+def _over_seeds(by_method: Mapping[str, Sequence[float]]) -> dict[str, Cost]:
+    return {name: Cost(median(values), min(values), max(values)) for name, values in by_method.items() if values}
 
 
 def _exactly(value: float) -> Cost:

@@ -2,11 +2,16 @@
 
 import gc
 import os
+import pickle
+import tempfile
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 from analysis.figures.encoding import Format, encode
 from analysis.figures.errors import NothingToDrawError
@@ -43,7 +48,8 @@ def drawing(
     """Every figure that the material allows, and why others are not there, in the registry's order.
 
     Only those of the kinds named in `only`, if any.
-    Other processes begin to draw at once; what is called for the figures draws with them until all are there.
+    Other processes begin to draw at once; what is called for the figures draws with them until all are there, and all
+    that they leave if one of them dies. An error names its figure.
     """
     drawings = list(figures_of(material, only))
 
@@ -52,35 +58,73 @@ def drawing(
         progress(1, len(drawings))
         return drawn
 
-    def tell(future: Future[dict[int, Drawn]]) -> None:
-        if not (future.cancelled() or future.exception()):
-            progress(len(future.result()), len(drawings))
-
     others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
     if len(drawings) <= FEW or not others:
         yield lambda: [draw(number) for number in range(len(drawings))]
         return
-    tasks = list(_by_source(drawings).values())
-    # A fork of a process with threads may hang: each begins anew, with the material handed to it once.
-    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=_begin, initargs=(material, kinds, only))
-    try:
-        begun = [pool.submit(_draw_numbered, numbers) for numbers in tasks]
-        for future in begun:
-            future.add_done_callback(tell)
+    waiting = deque(_by_source(drawings).values())
+
+    def hand_on(pool: ProcessPoolExecutor) -> dict[int, Drawn]:
+        """What the others draw, from the front; what they die of waits for this process."""
+        drawn: dict[int, Drawn] = {}
+        while numbers := _next(waiting.popleft):
+            try:
+                more = pool.submit(_draw_numbered, numbers).result()
+            except BrokenProcessPool:
+                waiting.append(numbers)
+                break
+            drawn |= more
+            progress(len(more), len(drawings))
+        return drawn
+
+    with (
+        _pool(others, material, kinds, only) as pool,
+        ThreadPoolExecutor(others) as threads,
+    ):
+        handed = [threads.submit(hand_on, pool) for _ in range(others)]
 
         def finish() -> list[Drawn]:
             drawn: dict[int, Drawn] = {}
-            # The others come from the front.
-            for future, numbers in zip(reversed(begun), reversed(tasks), strict=True):
-                if future.cancel():
+            while waiting or handed:
+                while numbers := _next(waiting.pop):
                     drawn |= {number: draw(number) for number in numbers}
-                else:
-                    drawn |= future.result()
+                if handed:
+                    drawn |= handed.pop().result()
             return [drawn[number] for number in range(len(drawings))]
 
-        yield finish
-    finally:
-        pool.shutdown(cancel_futures=True)
+        try:
+            yield finish
+        finally:
+            waiting.clear()
+
+
+@contextmanager
+def _pool(others: int, material: Material, kinds: Kinds, only: Collection[str]) -> Iterator[ProcessPoolExecutor]:
+    """Processes that have the material.
+
+    They read it from a file: one that dies as it begins would be waited for, with more to hand it than a pipe holds.
+    """
+    with tempfile.TemporaryDirectory(prefix="tram-figures-") as folder:
+        kept = Path(folder) / "material.pickle"
+        kept.write_bytes(pickle.dumps(material))
+        # A fork of a process with threads may hang: each begins anew.
+        with ProcessPoolExecutor(
+            others, get_context("spawn"), initializer=_begin, initargs=(kept, kinds, only)
+        ) as pool:
+            # All begin here, in the main thread: one that begins while another dies would be waited for, and those of a
+            # script that has no `if __name__ == "__main__"` end here, and not when all is drawn.
+            with suppress(BrokenProcessPool):
+                for _ in range(others):
+                    pool.submit(os.getpid)
+            yield pool
+
+
+def _next(take: Callable[[], list[int]]) -> list[int]:
+    """The figures to be drawn next; empty where none wait, whoever took the last."""
+    try:
+        return take()
+    except IndexError:
+        return []
 
 
 def _by_source(drawings: Sequence[Drawing]) -> dict[object, list[int]]:
@@ -94,9 +138,12 @@ def _by_source(drawings: Sequence[Drawing]) -> dict[object, list[int]]:
 def _draw(drawing: Drawing, kinds: Kinds) -> Drawn:
     try:
         figure = drawing.draw()
+        return Drawn(drawing.name, drawing.caption, {kind: encode(figure, kind) for kind in kinds})
     except NothingToDrawError as error:
         return Drawn(drawing.name, drawing.caption, {}, f"{drawing.name}: {error}.")
-    return Drawn(drawing.name, drawing.caption, {kind: encode(figure, kind) for kind in kinds})
+    except Exception as error:
+        error.add_note(f"This was while drawing the figure {drawing.name}.")
+        raise
 
 
 _DRAWINGS: list[Drawing] = []
@@ -104,8 +151,8 @@ _KINDS: list[Format] = []
 """In a process that draws: all drawings, in the same order as where they were numbered, and what to write."""
 
 
-def _begin(material: Material, kinds: Kinds, only: Collection[str]) -> None:
-    _DRAWINGS[:] = figures_of(material, only)
+def _begin(kept: Path, kinds: Kinds, only: Collection[str]) -> None:
+    _DRAWINGS[:] = figures_of(pickle.loads(kept.read_bytes()), only)
     _KINDS[:] = kinds
     gc.freeze()  # what was handed over stays to the end, and figures leave much to collect
 

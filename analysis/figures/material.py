@@ -73,11 +73,11 @@ class Material:
 
 
 def gather(results: Results, folder: Path, benchmarks: Iterable[str] = ()) -> Material:
-    """The material in `folder`, a suite's folder that was loaded as `results`; only the named benchmarks, if any."""
+    """The material in `folder`, that was loaded as `results`; only the named benchmarks, if any."""
     chosen = set(benchmarks)
     return Material(
         suite=results.suite,
-        root=folder.resolve().parent if results.records else None,
+        root=(results.root or folder.parent).resolve() if results.records else None,
         sheets=tuple(sheet for sheet in sheets_of(results) if not chosen or sheet.name in chosen),
         aggregated=tuple(aggregate(results, chosen)),
         records=tuple(record for record in results.records if not chosen or record.benchmark in chosen),

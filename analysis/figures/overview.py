@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from analysis.aggregate import ZERO_SHOT, BenchmarkResult, MethodResult
 from analysis.figures.differences import reach
+from analysis.figures.errors import NothingToDrawError
 from analysis.figures.layout import Margins, legend_below, panels, room_for
 from analysis.figures.style import BETTER, MINUS, MUTED, NEITHER, PALE, SMALL, WIDTH, WORSE, styled
 from analysis.methods import in_order
@@ -37,7 +38,13 @@ WRAP = 24
 
 @styled
 def draw_overview(results: Sequence[BenchmarkResult]) -> Figure:
-    """A panel per benchmark: zero-shot average against the baseline, seeds, mean, 95% interval, the paper's verdict."""
+    """A panel per benchmark: zero-shot average against the baseline, seeds, mean, 95% interval, the paper's verdict.
+
+    Raises NothingToDrawError where no benchmark has its baseline.
+    """
+    if not any(result.has_baseline for result in results):
+        baselines = " or ".join(dict.fromkeys(result.baseline for result in results))
+        raise NothingToDrawError(f"a difference needs {baselines}, and no benchmark has its baseline")
     rows = rows_of(results)
     counts = [len(row) for row in rows]
     beside = counts[-1] < max(counts)  # the legend stands where the last row has no panel, or else below

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
-from analysis.cells import Cell, Row, Table, Value, p_text, two_decimals
+from analysis.cells import Cell, Column, Row, Table, Value, p_text
 
 _MARKS = {"best": r"\textbf", "worst": r"\textit"}
 _MARK_NOTE = "Bold: best of a column; italic: worst."
@@ -189,17 +189,17 @@ def _numbers(table: Table) -> Iterator[tuple[str, str]]:
             if column.is_number:
                 for heading, value in zip(column.values, cell.values, strict=True):
                     if _is_number(value):
-                        yield macro_name(table.name, *label, heading), _printed(heading, value)
+                        yield macro_name(table.name, *label, heading), _printed(column, heading, value)
 
 
 def _is_number(value: Value) -> bool:
     return re.fullmatch(r"[+-]?\d+(\.\d+)?", value) is not None if isinstance(value, str) else value is not None
 
 
-def _printed(heading: str, value: Value) -> str:
+def _printed(column: Column, heading: str, value: Value) -> str:
     if isinstance(value, float) and heading.split()[-1:] == ["p"]:
         return p_text(value)
-    return two_decimals(value) if isinstance(value, float) else str(value)
+    return column.read(value) if isinstance(value, float) else str(value)
 
 
 @cache

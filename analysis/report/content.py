@@ -10,12 +10,14 @@ from typing import get_args
 from analysis.cells import Table
 from analysis.claims import Judged, Verdict
 from analysis.claims.claim import Claim
+from analysis.claims.commands import has_benchmark, unknown_methods, unknown_suite
 from analysis.claims.judged import LUCK
 from analysis.claims.table import source
 from analysis.methods import in_order
 from analysis.records import PUBLISHED, Results
 from analysis.report.runs import Group, spans
 from benchmarks.suites import SUITES
+from benchmarks.variants import is_own
 
 PNG_SIZE = slice(16, 24)
 """Where the header of a PNG file has width and height."""
@@ -150,16 +152,21 @@ def _plural(noun: str, count: int) -> str:
 
 
 def _gaps(results: Results, benchmark: str, groups: Mapping[str, Group]) -> Iterable[str]:
+    gaps = [group for group in groups.values() if group.state in ("missing", "partial") or group.lost]
+    own = [group.method for group in gaps if is_own(group.method)]
     absent = [group.method for group in groups.values() if group.state == "missing" and not group.lost]
     begun = [_seeds(group, group.missing) for group in groups.values() if group.state == "partial" and not group.lost]
     lost = [_seeds(group, group.lost) for group in groups.values() if group.lost]
     kinds = {"not run": absent, "seeds missing": begun, "files left out": lost}
     said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
-    runs = f"python -m benchmarks suite {results.suite} --full --benchmarks {benchmark}{results.option}"
-    command = runs if results.suite in SUITES else ""
-    how = f" To fill it{', when they are out of the way' if lost else ''}: {command}" if command else ""
+    command = f"python -m benchmarks suite {results.suite} --full --benchmarks {benchmark}{results.option}"
+    if not has_benchmark(results.suite, benchmark):
+        how = unknown_suite(results.suite, benchmark)
+    else:
+        by_command = f"To fill it{', when they are out of the way' if lost else ''}: {command}"
+        how = " ".join(([unknown_methods(own)] if own else []) + ([by_command] if len(own) < len(gaps) else []))
     if said:
-        yield f"{benchmark}: {said}.{how}"
+        yield f"{benchmark}: {said}. {how}"
 
 
 def _seeds(group: Group, seeds: Collection[int]) -> str:

@@ -47,10 +47,11 @@ def write_report(
     cannot be written.
     """
     benchmarks = tuple(benchmarks)
-    if results.option:
-        results = replace(results, root=SOMEWHERE)
     failures = read_failures(folder)
     material = gather(results, folder, benchmarks)
+    remarks = results.remarks(benchmarks)
+    if results.option:
+        results = replace(results, root=SOMEWHERE)
     with drawing(material, ("png", "pdf") if with_pdf else ("png",), progress=progress) as finish:
         judged = judge(results, benchmarks)
         tables = all_tables(results, material.aggregated, benchmarks, failures)
@@ -63,7 +64,7 @@ def write_report(
         pictures=pictures,
         not_drawn=not_drawn,
     )
-    write_tables((*([claims_table(judged)] if judged else []), *report.tables), output / "tables", FORMATS)
+    write_tables((*([claims_table(judged, remarks)] if judged else []), *report.tables), output / "tables", FORMATS)
     # The page comes last: where it is, all that it leads to is.
     page = output / PAGE
     write_atomically(page, html(report).encode())

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, ValidationError, model_validator
 
 from benchmarks.cache import digest
-from benchmarks.record import Record, RecordError, Run, versionless, write_atomically
+from benchmarks.record import Record, RecordError, Run, versionless, with_keys_once, write_atomically
 
 PROBE_SCHEMA_VERSION: Literal[1] = 1
 
@@ -148,7 +148,7 @@ def _line(value: Any) -> str:
 def read_probe_record(path: Path) -> ProbeRecord:
     """The record at `path`. Raises RecordError, naming the file and what to do, if it is anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=with_keys_once)
     except (ValueError, RecursionError, OSError) as error:
         raise RecordError(f"{path}: not readable as JSON ({error}). Delete the file and probe again.") from error
     version = content.get("schema_version") if isinstance(content, dict) else None

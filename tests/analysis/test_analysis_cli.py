@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from analysis.__main__ import app
+from tests.analysis.synthetic import write_tree
 
 FIGURES = [
     f"mini_{name}.{suffix}"
@@ -138,15 +139,62 @@ def test_a_method_whose_files_are_all_left_out_was_not_not_run(suite: Path, tmp_
     assert "| my own | left out |" in paper
 
 
-def test_one_line_warns_of_seeds_with_the_same_numbers(suite: Path, tmp_path: Path) -> None:
+def test_seeds_with_the_same_numbers_are_named_everywhere_and_end_with_1(suite: Path, tmp_path: Path) -> None:
     path = suite / "mini-m2d2" / "SAM" / "seed-2.json"
     metrics = json.loads((suite / "mini-m2d2" / "SAM" / "seed-0.json").read_text())["metrics"]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
     result = run("tables", "--results", suite, "--output", tmp_path / "out")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("warning: the same numbers to the last digit: mini-m2d2 SAM seeds 0, 2. A seed was not used")
-    assert "| mini-m2d2 | SAM | 3 of 5 |" in (tmp_path / "out" / "summary.md").read_text()
+    summary = (tmp_path / "out" / "summary.md").read_text()
+    assert "| mini-m2d2 | SAM | 3 of 5 |" in summary
+    assert "The same numbers to the last digit: mini-m2d2 SAM seeds 0, 2. A seed" in summary
+    claims = ["claims", "--results", suite, "--output", tmp_path / "out"]
+    assert run(*claims).exit_code == 1
+    assert run(*claims, "--allow-bad").exit_code == 0
+    for suffix in ("md", "csv"):
+        assert (tmp_path / "out" / f"claims.{suffix}").exists()
+    assert "The same numbers to the last digit: mini-m2d2 SAM seeds 0, 2. A seed" in (
+        (tmp_path / "out" / "claims.md").read_text()
+    )
+
+
+def test_a_benchmark_whose_files_are_all_left_out_is_named_in_what_is_written(suite: Path, tmp_path: Path) -> None:
+    for path in (suite / "mini-vision-letters").glob("*/*.json"):
+        path.write_text("{")
+    told = "Nothing of mini-vision-letters: all its records are left out (11 files)."
+    for command, name in (("tables", "summary"), ("claims", "claims")):
+        assert run(command, "--results", suite, "--output", tmp_path / "out").exit_code == 1
+        assert told in (tmp_path / "out" / f"{name}.md").read_text()
+    run("tables", "--results", suite, "--output", tmp_path / "out", "--benchmarks", "mini-m2d2")
+    assert told not in (tmp_path / "out" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(("command", "file"), [("tables", "summary.md"), ("claims", "claims.csv")])
+def test_what_cannot_be_written_is_told(suite: Path, tmp_path: Path, command: str, file: str) -> None:
+    (tmp_path / "out" / file).mkdir(parents=True)
+    result = run(command, "--results", suite, "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: cannot write to {tmp_path / 'out'}: Is a directory. Name another folder with --output.\n"
+    )
+
+
+@pytest.mark.parametrize("benchmark", ["mini-vision-letters", "mini-xnli"])
+def test_without_a_baseline_there_is_no_overview_and_the_readme_stays(benchmark: str, tmp_path: Path) -> None:
+    """Of languages the overview has the paper's verdicts, of images nothing at all."""
+    suite = write_tree(tmp_path, {benchmark: ("SAM", "ASAM")}, range(2), lambda *_: 50.0)
+    figures = run("figures", "--results", suite, "--output", tmp_path / "out", "--only", "overview,domains")
+    assert figures.exit_code == 0
+    baseline = "Adam" if benchmark == "mini-xnli" else "SGD"
+    told = f"a difference needs {baseline}, and no benchmark has its baseline"
+    assert f"not drawn: overview: {told}" in figures.stderr
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results -->\nold\n<!-- /results -->\n")
+    result = run("readme", "--results", suite, "--readme", readme)
+    assert (result.exit_code, result.stderr) == (2, f"error: {readme}: {told}\n")
+    assert "old" in readme.read_text()
 
 
 def test_a_bad_curve_is_none_of_the_tables_business(suite: Path, tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 import csv
 import io
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from analysis.aggregate import aggregate
-from analysis.cells import Cell, Column, Table, two_decimals
+from analysis.cells import NOTHING, Cell, Column, Table, two_decimals
 from analysis.cost import cost_table
 from analysis.paper.registry import TABLES
 from analysis.records import Results, load
-from analysis.render import comma_separated, markdown, print_table
+from analysis.render import comma_separated, macros, markdown, print_table
+from analysis.render.latex import macro_name
 from analysis.tables import all_tables, benchmark_table, overview_table, summary_table
 from benchmarks.record import Seconds
 from benchmarks.registry import BENCHMARKS, methods_of
@@ -97,17 +100,33 @@ def test_fewer_pairs_than_seeds_are_said(tmp_path: Path) -> None:
     assert cell.values == (1.0, None, 1, None)
 
 
-def test_time_is_that_of_the_baseline_of_the_same_benchmark(tmp_path: Path) -> None:
-    """Medians over seeds: the baseline trains 10, 11 and 12 seconds, SAM 20, 21 and 40."""
+def test_time_is_to_the_baselines_of_the_same_benchmark_and_seed(tmp_path: Path) -> None:
+    """The baseline trains 10, 11 and 12 seconds, SAM 20, 21 and 40: ratios of 2, 21/11 and 40/12, in the middle 2."""
     runs = [record("mini-xnli", "Adam", seed, lambda *_: 50.0) for seed in range(3)]
     slow = Seconds(prepare=1.0, train=40.0, evaluate=1.0)
     runs += [record("mini-xnli", "SAM", 2, lambda *_: 50.0, seconds=slow, peak_memory_bytes=5 * 2**30)]
     runs += [record("mini-xnli", "SAM", seed, lambda *_: 50.0) for seed in range(2)]
     runs += [record("mini-m2d2", "SAM", 0, lambda *_: 50.0)]
     alone, (_, sam) = cost_table(runs, aggregate(Results("mini", tuple(runs), ()))).sections
-    assert (sam[3].text, sam[3].values) == ("1.91", (21 / 11, 21.0))
+    assert (sam[3].text, sam[3].values) == ("2.00", (2.0, 21.0))
     assert sam[4].text == "300"
     assert (alone[0][3].text, alone[0][3].values) == ("-", (None, 20.0))
+
+
+def test_the_numbers_of_the_cost_table_are_said_as_it_says_them(suite: Path) -> None:
+    results = load(suite)
+    table = cost_table(results.records, aggregate(results))
+    defined = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(.*)\}", macros([table])))
+    for row in table.rows:
+        for column, cell in zip(table.columns[3:], row[3:], strict=True):
+            names = {macro_name("cost", row[0].text, row[1].text, value) for value in column.values}
+            if cell.text != NOTHING:
+                assert cell.text in {defined[name] for name in names}
+    assert defined[macro_name("cost", "mini-m2d2", "TRAM-x", "d median")] == "0.02"
+    assert defined[macro_name("cost", "mini-m2d2", "TRAM-x", "d last")] == "1e-05"
+    small = replace(table.rows[-1][5], text="0.0052", values=(0.0052,))
+    one = replace(table, sections=(((*table.rows[-1][:5], small, *table.rows[-1][6:]),),))
+    assert "{0.0052}" in macros([one])
 
 
 @pytest.mark.parametrize(

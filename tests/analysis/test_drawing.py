@@ -2,9 +2,13 @@
 
 import multiprocessing
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 import analysis.figures.drawing as drawing
 from analysis.figures import Drawing, NothingToDrawError, encode, figures_of, gather
@@ -66,3 +70,60 @@ def test_alone_where_there_is_one_core(cores: int | None, suite: Path, monkeypat
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     with drawing.drawing(gather(load(suite), suite), ("png",)):
         assert multiprocessing.active_children() == []
+
+
+def test_an_error_names_its_figure() -> None:
+    def fail() -> Figure:
+        raise ZeroDivisionError("float division by zero")
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        drawing._draw(Drawing("cost_mini-m2d2", "", fail), ("png",))
+    assert raised.value.__notes__ == ["This was while drawing the figure cost_mini-m2d2."]
+    assert pickle.loads(pickle.dumps(raised.value)).__notes__ == raised.value.__notes__
+
+
+@pytest.mark.parametrize("cores", [2, 4])
+def test_what_others_die_of_is_drawn_here(cores: int, suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while they begin, which is before they have read the material."""
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    material = gather(load(suite), suite, ["mini-m2d2"])
+    with drawing.drawing(material, ("png",)) as finish:
+        others = multiprocessing.active_children()
+        assert len(others) == cores - 1
+        for other in others:
+            other.kill()
+        drawn = finish()
+    assert multiprocessing.active_children() == []
+    assert [each.name for each in drawn] == [each.name for each in figures_of(material)]
+
+
+NO_GUARD = """
+import os
+import sys
+from pathlib import Path
+from analysis.figures import gather
+from analysis.figures.drawing import drawing
+from analysis.records import load
+os.cpu_count = lambda: 2
+folder = Path(sys.argv[1])
+material = gather(load(folder), folder)
+with drawing(material, ("png",), ("scores", "cost")) as finish:
+    print(len(finish()))
+"""
+
+
+def test_a_script_without_a_guard_draws_alone_and_ends(tmp_path: Path) -> None:
+    """The processes that it begins run it again, and end: of the stored records, that no pipe holds."""
+    root = Path(__file__).parents[2]
+    script = tmp_path / "script.py"
+    script.write_text(NO_GUARD)
+    done = subprocess.run(
+        [sys.executable, str(script), str(root / "results" / "mini")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(root), "TMPDIR": str(tmp_path)},
+    )
+    assert done.stdout == "10\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]

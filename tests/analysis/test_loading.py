@@ -153,6 +153,10 @@ def test_empty_folder_says_what_to_run(tmp_path: Path) -> None:
         ("results/mini", ".", " --results {root}"),
         ("results", "mini", " --results ."),
         ("elsewhere", "../results/mini", " --results ../results"),
+        ("", "results/mini/mini-m2d2", ""),
+        ("", "results/mini/mini-m2d2/SAM", ""),
+        ("results/mini/mini-m2d2", ".", " --results {root}"),
+        ("elsewhere", "../results/mini/mini-m2d2", " --results ../results"),
     ],
 )
 def test_commands_name_the_folder_of_suites_where_they_would_not_find_it(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -177,12 +178,80 @@ def test_the_numbers_of_another_seed_are_in_doubt_and_counted(results: Path) -> 
     assert tree.alike == (tuple(place(results, seed) for seed in (0, 1, 3)),)
     found = validate(results)
     assert found.exit_code == 1
-    assert found.stdout.endswith("4 valid records, 1 of probes, 0 not valid, 2 with the numbers of another seed\n")
+    assert found.stdout.endswith("4 valid records, 1 of probes, 0 not valid, 2 with the numbers of another run\n")
     assert found.stderr == "".join(
         f"{place(results, seed)}: every metric is that of seed-0.json, to the last digit: a seed was not used, or the "
         "record is a copy. Move or delete it, and run it again.\n"
         for seed in (1, 3)
     )
+
+
+def test_only_what_is_counted_is_in_doubt(results: Path) -> None:
+    """A seed that two files claim with other content is left out, and is nobody's copy."""
+    with_the_numbers_of(results, 1, 0)
+    other = results / "old" / "mini" / BENCHMARK / "SAM" / "seed-0.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps(json.loads(place(results, 0).read_text()) | {"peak_memory_bytes": 5}))
+    tree = read_tree(results)
+    assert {place(results, 0), other} <= set(tree.wrong)
+    assert tree.doubts == ()
+
+
+def test_two_methods_with_the_same_numbers_in_every_seed_are_in_doubt(results: Path) -> None:
+    metrics = [record(BENCHMARK, "SAM", seed, score).metrics for seed in (0, 1)]
+    for seed in (0, 1):
+        same = record(BENCHMARK, "SAM", seed, score).method_fields
+        renamed = record(BENCHMARK, "my SAM", seed, score, metrics=metrics[seed], method_fields=same)
+        write_record(renamed, results)
+    assert read_tree(results).twins == ()
+    shutil.rmtree(place(results, 0).parents[1] / "my SAM")
+    copies = [write_record(record(BENCHMARK, "ASAM", seed, score, metrics=metrics[seed]), results) for seed in (0, 1)]
+    tree = read_tree(results)
+    assert tree.twins == tuple((copies[seed], place(results, seed)) for seed in (0, 1))
+    assert tree.alike == ()
+    done = validate(results)
+    assert done.exit_code == 1
+    assert done.stdout.endswith("4 valid records, 1 of probes, 0 not valid, 2 with the numbers of another run\n")
+    assert "every metric is that of ASAM/seed-1.json, to the last digit, and so in every seed: one of" in done.stderr
+    # A third seed tells them apart.
+    write_record(record(BENCHMARK, "ASAM", 2, score), results)
+    assert read_tree(results).doubts == ()
+
+
+REPEATED = [
+    ("metrics", '"test/accuracy/letters": 12.0'),
+    ("metrics", '"test/accuracy/letters" : 12.0'),
+    ("passes", '"forward": 2'),
+    ("", '"degenerate_steps": 0'),
+]
+
+
+@pytest.mark.parametrize(("field", "entry"), REPEATED)
+def test_a_key_that_stands_twice_is_named(results: Path, field: str, entry: str) -> None:
+    path = place(results, 1)
+    opening = f'"{field}": {{' if field else "{"
+    assert opening in path.read_text()
+    path.write_text(path.read_text().replace(opening, f"{opening}{entry},", 1))
+    key = entry.split('"')[1]
+    assert read_tree(results).problems == (
+        f"{path}: {key} stands 2 times in one object. Delete the file and run it again.",
+    )
+
+
+def test_a_key_that_stands_twice_in_a_probe_is_named(results: Path) -> None:
+    path = probe_path(Run("mini", BENCHMARK, "SAM", 0), "sharpness", results)
+    path.write_text(path.read_text().replace("{", '{"seconds": 1.0,', 1))
+    (line,) = read_tree(results).problems
+    assert (
+        line == f"{path}: not readable as JSON (seconds stands 2 times in one object). Delete the file and probe again."
+    )
+
+
+def test_a_record_in_another_form_is_read(results: Path) -> None:
+    path = place(results, 1)
+    before = read_record(path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    assert read_record(path) == before
 
 
 def test_accuracies_in_common_are_no_doubt(results: Path) -> None:
@@ -274,6 +343,19 @@ def test_seeds_of_another_method_are_left_out_and_by_both_commands(
     assert validate(tmp_path).stderr == expected
     asked = len(odd) == 1 or "@" not in name
     assert "".join(f"{problem}\n" for problem in read_tree(tmp_path).problems) == (expected if asked else "")
+
+
+def test_without_torch_seeds_of_a_method_with_settings_that_differ_are_all_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (odd,) = with_scale("TRAM-x@std=0.03", 3, (1,), tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.run", raising=False)
+    problems = read_tree(tmp_path).problems
+    assert len(problems) == 3
+    assert f"{odd}: by its method_fields another method than {odd.with_name('seed-0.json')}. Move or delete" in (
+        "\n".join(problems)
+    )
 
 
 def test_the_runs_of_other_data_than_most_of_their_benchmark_are_named(results: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from typer.testing import CliRunner
 
-from analysis.claims.commands import commands
+from analysis.claims.commands import by_hand, commands
 from analysis.claims.judged import Need
 from benchmarks.__main__ import app
 
@@ -77,28 +77,34 @@ def test_more_seeds_are_as_many_as_any_claim_wants() -> None:
     assert commands(needs) == ("python -m benchmarks suite mini --full --benchmarks mini-xnli --seeds 0:28",)
 
 
-def test_a_suite_of_ones_own_is_run_by_loops_over_single_runs() -> None:
-    needs = [Need("mine", "mini-xnli", methods, (0, 3)) for methods in (("SAM", "TRPO"), ("SAM",))]
-    (line,) = commands(needs)
-    assert line == (
-        "for benchmark in mini-xnli; do for method in SAM TRPO; do for seed in 0 3; do "
-        "python -m benchmarks run $benchmark $method --seed $seed --suite mine; done; done; done"
+@pytest.mark.parametrize(("suite", "benchmark"), [("mine", "mini-xnli"), ("mini", "xnli")])
+def test_what_the_benchmarks_would_refuse_is_no_command(suite: str, benchmark: str) -> None:
+    needs = [Need(suite, benchmark, methods, (0, 3), "cka", ("SAM",)) for methods in (("SAM", "TRPO"), ("SAM",))]
+    assert commands(needs) == ()
+    assert by_hand(needs) == (
+        f"No command here makes runs of {benchmark} in the suite {suite}, which is one of your own.",
     )
+
+
+def test_methods_of_ones_own_are_probed_by_no_command() -> None:
+    need = Need("mini", "mini-xnli", (), (), "cka", ("SAM", "My Own;x", "TRAM-x@std=0.03"))
+    assert commands([need]) == (
+        "python -m benchmarks probe mini --benchmarks mini-xnli --methods SAM,TRAM-x@std=0.03 --probes cka",
+    )
+    assert by_hand([need, need]) == ("No command here runs My Own;x: of your own.",)
+    assert by_hand([Need("mini", "mini-xnli", ("SAM",), FIVE)]) == ()
 
 
 def test_where_the_results_are_is_said_in_every_line() -> None:
     option = " --results 'my results'"
     needs = [
         Need("mini", "mini-xnli", ("SAM",), FIVE, "cka", ("SAM",), option),
-        Need("mine", "mini-xnli", ("SAM",), (0,), option=option),
         Need("mini", "mini-xnli", ("SAM",), FIVE),
     ]
-    here = commands(needs[2:])
+    here = commands(needs[1:])
     assert commands(needs) == (
         f"{here[0]}{option}",
         f"python -m benchmarks probe mini --benchmarks mini-xnli --methods SAM --probes cka{option}",
-        "for benchmark in mini-xnli; do for method in SAM; do for seed in 0; do "
-        f"python -m benchmarks run $benchmark $method --seed $seed --suite mine{option}; done; done; done",
         *here,
     )
 

@@ -165,11 +165,13 @@ def test_what_is_missing_because_files_are_left_out_is_said_so() -> None:
     assert judged.why.startswith("Missing: TRAM-x (2 files left out), TRAM-x-MMD, TRAM-x-L2. To run: python")
 
 
-def test_a_suite_of_ones_own_is_run_by_single_runs() -> None:
+def test_no_command_runs_a_suite_of_ones_own_and_that_is_said() -> None:
     results = replace(world("mini-xnli", steady({}), ("Adam",), seeds=(0, 2)), suite="mine")
-    assert verdict_on(results, "xnli-divergence").command == (
-        "for benchmark in mini-xnli; do for method in TRAM-x TRAM-x-MMD TRAM-x-L2; do for seed in 0 2; do "
-        "python -m benchmarks run $benchmark $method --seed $seed --suite mine; done; done; done"
+    judged = verdict_on(results, "xnli-divergence")
+    assert judged.command is None
+    assert judged.why == (
+        "Missing: TRAM-x, TRAM-x-MMD, TRAM-x-L2. "
+        "No command here makes runs of mini-xnli in the suite mine, which is one of your own."
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
+from analysis.cost import cost_table
 from analysis.figures import NothingToDrawError, gather
 from analysis.figures.cost import costs_of, draw_cost
 from analysis.figures.differences import Gain, gains_of, reach
@@ -13,6 +14,7 @@ from analysis.figures.scores import draw_scores
 from analysis.figures.style import METHOD_STYLES
 from analysis.records import load
 from analysis.sheets import published_sheets
+from benchmarks.record import read_record, write_record
 from benchmarks.registry import PASSES
 from tests.analysis.figures.artists import bars, panel, points
 from tests.analysis.figures.golden import material
@@ -118,6 +120,35 @@ def test_costs_are_ratios_to_the_same_seed(suite: Path) -> None:
     assert costs["peak memory / SGD's"]["SAM"].value == 1
     assert costs["forward + backward passes"]["SAM"].value == 4
     assert costs["forward + backward passes"]["SGD"].value == 2
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_a_baseline_that_took_nothing_has_no_ratio(suite: Path, seeds: tuple[int, ...]) -> None:
+    for seed in seeds:
+        path = suite / "mini-vision-letters" / "SGD" / f"seed-{seed}.json"
+        run = read_record(path)
+        taken = {"peak_memory_bytes": 0, "seconds": run.seconds.model_copy(update={"train": 0.0})}
+        write_record(run.model_copy(update=taken), suite.parent)
+    part = gather(load(suite), suite).of("mini-vision-letters")
+    costs = costs_of(part.sheet, part.records)
+    if len(seeds) == 3:
+        assert list(costs) == ["forward + backward passes"]
+    else:
+        time = costs["training time / SGD's"]["SAM"]
+        assert (time.low, time.high) == pytest.approx((22 / 12, 21 / 11))
+        assert costs["peak memory / SGD's"]["SAM"].value == 1
+    assert len(draw_cost(part).get_axes()) == len(costs)
+
+
+def test_the_table_and_the_figure_have_one_time(suite: Path) -> None:
+    """TRAM-x has two of three seeds in vision: of medians the ratio would be 20.5 / 11."""
+    results = load(suite)
+    part = gather(results, suite).of("mini-vision-letters")
+    drawn = costs_of(part.sheet, part.records)["training time / SGD's"]
+    (section,) = cost_table(part.records, part.aggregated).sections
+    shown = {row[1].text: row[3].values[0] for row in section}
+    assert shown == {name: cost.value for name, cost in drawn.items()}
+    assert shown["TRAM-x"] == pytest.approx((20 / 10 + 21 / 11) / 2)
 
 
 def test_gains_stand_over_costs(suite: Path) -> None:
