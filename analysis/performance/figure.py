@@ -33,5 +33,5 @@ def draw_steps(performance: Performance) -> Figure:
             axis.plot(ratio.median, height, "o", color=color, markersize=3)
         axis.set_yticks(range(len(names)), reversed(names), color=INK)
         axis.tick_params(labelleft=place % COLUMNS == 0, left=False)
-        axis.set_xlabel("time of a step / of its passes")
+        axis.set_xlabel("step / its passes")
     return figure

@@ -35,8 +35,8 @@ LIMIT = 1.03
 class Predicted:
     """What the model says of one step and what was measured, as ratios to the floor.
 
-    `tokens` are those of the batch that was measured, `enough` those from which on the model says at most LIMIT: None
-    where no batch is large enough, for d grows with it.
+    `tokens` are those of the batch that was measured; `enough` those from which on it would be at most LIMIT, by what
+    was measured beside the passes, of which d alone grows with the batch: None where no batch is large enough.
     """
 
     model: str
@@ -74,13 +74,15 @@ def checked(performance: Performance) -> list[Predicted]:
             by_weights = model.parameters * per_weight(work, name)
             by_logits = model.logits * per_logit * (name in WITH_DISTANCE)
             # What is done to weights is the same for any batch, as the update is; passes and d grow with it.
-            room, needed = (LIMIT - 1) * passes - by_logits, by_weights - (LIMIT - 1) * seconds["update"]
+            measured = model.over(name).median
+            fixed = (measured - 1) * floor - by_logits
+            room, needed = (LIMIT - 1) * passes - by_logits, fixed - (LIMIT - 1) * seconds["update"]
             found.append(
                 Predicted(
                     model=model.model,
                     method=name,
                     predicted=1 + (by_weights + by_logits) / floor,
-                    measured=model.over(name).median,
+                    measured=measured,
                     tokens=tokens_of(model),
                     enough=max(0.0, needed) / room * tokens_of(model) if room > 0 else None,
                 )

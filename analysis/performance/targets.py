@@ -100,7 +100,7 @@ def _over_sam(name: str, limit: float) -> Callable[[Performance], Found | None]:
 def _copies(performance: Performance) -> Found | None:
     """In weights of four bytes; what a method keeps beside them is no copy if it is under a tenth of one."""
     over = [
-        (cost.kept_bytes_per_parameter / 4 - COPIES[name], f"{name}, {model.model}")
+        (_copies_kept(model, name, cost.kept_bytes_per_parameter) - COPIES[name], f"{name}, {model.model}")
         for model in performance.of(ModelCost)
         for name, cost in model.steps.items()
         if name in COPIES and cost.kept_bytes_per_parameter is not None
@@ -109,6 +109,12 @@ def _copies(performance: Performance) -> Found | None:
         return None
     excess, where = max(over)
     return Found("as many" if excess < 0.1 else f"{excess:.2f} more", where if excess >= 0.1 else "", excess < 0.1)
+
+
+def _copies_kept(model: ModelCost, name: str, kept: float) -> float:
+    """Without the logits, which KeptLogits is there to keep."""
+    logits = 4 * model.logits / model.parameters if name == KEPT else 0.0
+    return (kept - logits) / 4
 
 
 def _distance(performance: Performance) -> DistanceCost | None:

@@ -128,8 +128,8 @@ def _ascent_compiled(device: torch.device) -> Pair:
     return new, old
 
 
-def _weights(device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    params, grads = ([torch.randn(1536, 384, device=device) for _ in range(10)] for _ in range(2))
+def _weights(device: torch.device, rows: int = 384) -> tuple[list[Tensor], list[Tensor]]:
+    params, grads = ([torch.randn(rows, 384, device=device) for _ in range(15360 // rows)] for _ in range(2))
     return params, grads
 
 
@@ -207,7 +207,7 @@ def _backup_in_the_ascent(device: torch.device) -> Pair:
 
 
 def _exchange_in_parts(device: torch.device) -> Pair:
-    theta, reference = _weights(device)
+    theta, reference = _weights(device, rows=1536)
     scratch = torch.empty_like(theta[0])
 
     def new() -> Tensor:

@@ -104,6 +104,9 @@ def test_trust_regions_are_judged_by_sam() -> None:
 
 def test_copies_of_the_weights() -> None:
     assert verdicts(model(SAM=step(1.0, 1.0, kept=4.02), R3F=step(1.0, 1.0, kept=0.0)))[COPIES] == ("as many", "", True)
+    # A copy, and 500 logits for 1,000 parameters, which are what is to be kept.
+    cached = model(parameters=1000).model_copy(update={"steps": {KEPT: step(1.0, 1.0, kept=4.0 + 4 * 0.5)}})
+    assert verdicts(cached)[COPIES] == ("as many", "", True)
     assert verdicts(model(R3F=step(1.0, 1.0, kept=4.0)))[COPIES] == ("1.00 more", "R3F, big", False)
 
 
@@ -140,17 +143,20 @@ def test_the_model_adds_weights_and_logits_to_the_floor() -> None:
 
 
 def test_the_batch_that_is_large_enough_is_where_the_model_says_the_limit() -> None:
-    """A step over its floor of a batch n times as large, by the parts that grow with it, is 1.03 exactly."""
+    """A step over its floor of a batch n times as large, by the parts that grow with it, is 1.03 exactly.
+
+    Measured are 1.1 times 65 s, and 1.2 times 75 s of which d is a part.
+    """
     measured = model(parameters=1000, SAM=step(1.0, 1.1), TRAM_prev=step(1.0, 1.2, passes=(1, 2)))
     larger = measured.model_copy(update={"examples": 50, "length": 2})
     found = {one.method: one for one in checked(record(WORK, DISTANCE, larger))}
     assert found["SAM"].tokens == 100
     assert found["SAM"].enough is not None
     times = found["SAM"].enough / 100
-    assert 5 / (60 * times + 5) == pytest.approx(0.03)
+    assert 6.5 / (60 * times + 5) == pytest.approx(0.03)
     assert found["TRAM-prev"].enough is not None
     times = found["TRAM-prev"].enough / 100
-    assert (13 + times * OF_D) / (70 * times + 5) == pytest.approx(0.03)
+    assert (15 - OF_D + times * OF_D) / (70 * times + 5) == pytest.approx(0.03)
     images = larger.model_copy(update={"kind": "ViT", "examples": 3, "length": 32})
     assert {one.tokens for one in checked(record(WORK, DISTANCE, images))} == {3 * 5}
     many = larger.model_copy(update={"logits": 50_000_000})
