@@ -21,6 +21,7 @@ from benchmarks.performance.record import (
 )
 
 MEBIBYTE = 2**20
+GRADIENT = "d with its gradient by one side"
 
 
 def targets_table(performance: Performance) -> Table:
@@ -167,13 +168,21 @@ def distance_table(performance: Performance) -> Table:
         parts = {f"forward of {cost.model}": cost.forward_seconds, "d": cost.seconds}
         parts |= {"log-softmax, two": 2 * cost.pieces["log-softmax"], "exp, two": 2 * cost.pieces["exp"]}
         parts |= {"expm1, one": cost.pieces["expm1"], "sum, one": cost.pieces["sum"]}
+        parts |= {GRADIENT: cost.gradient_seconds}
+        parts |= {"backward of a log-softmax": cost.pieces["softmax backward"], "a product": cost.pieces["product"]}
+        peaks = {"d": cost.extra_peak_bytes, GRADIENT: cost.gradient_peak_bytes}
         for name, seconds in parts.items():
+            peak = peaks[name] / cost.logits_bytes if name in peaks else None
             rows.append((
                 text_cell(name),
                 Cell(f"{1e9 * seconds / logits:.2f}", (seconds,)),
                 Cell(f"{seconds / cost.forward_seconds:.1%}", (seconds / cost.forward_seconds,)),
+                Cell("" if peak is None else f"{peak:.2f}", (peak,)),
             ))  # fmt: skip
-    columns = (text_column(""), Column("ns a logit", ("seconds",)), Column("of a forward", ("share",)))
+    columns = (
+        text_column(""), Column("ns a logit", ("seconds",)), Column("of a forward", ("share",)),
+        Column("extra peak, of one logits tensor", ("peak",)),
+    )  # fmt: skip
     return Table("distance", "", "", columns, (tuple(rows),))
 
 

@@ -100,6 +100,9 @@ class DistanceCost(_Strict):
     seconds: float
     forward_seconds: float
     extra_peak_bytes: int
+    gradient_seconds: float
+    """Of d and its gradient by one side, as a penalty needs it."""
+    gradient_peak_bytes: int
     logits_bytes: int
     """Of the logits of one batch in float32."""
     pieces: dict[str, float]

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.__main__ import app
+from benchmarks.method_fields import fields_by_method
 from benchmarks.record import ENVIRONMENT, Passes, Record, Run, Seconds, read_record
 from tests.benchmarks import tiny_rows
 
@@ -197,7 +198,7 @@ def a_record(path: Path) -> Record:
         benchmark=benchmark,
         method=method,
         seed=int(seed.removeprefix("seed-").removesuffix(".json")),
-        method_fields={},
+        method_fields=dict(fields_by_method()[method]),
         recipe=asdict(tiny_rows.RECIPE) | {"betas": list(tiny_rows.RECIPE.betas)},
         metrics={"test/accuracy/home": 50.0, "test/accuracy/away": 40.0},
         distance=None,

@@ -82,7 +82,7 @@ def test_what_moves() -> None:
         ("TRAM-x@decay=1", "TRAM-x has no decay"),
         ("TRAM-x@scale=0", "needs scale > 0"),
         ("TRAM-prev@std=1", "TRAM-prev has no std"),
-        ("TRAM-prev@maximum=-1", "needs maximum >= floor"),
+        ("TRAM-prev@maximum=-1", "needs maximum to be None or a number >= floor"),
         ("TRAM-prev@rho=1", "TRAM-prev has no rho"),
         ("SAM@std=1", "SAM has no std"),
         ("SAM@scale=rise", "SAM has no scale that could be rise"),

@@ -653,11 +653,12 @@ def test_inside_the_forward_of_the_wrapper_what_would_not_be_exchanged_is_refuse
 
 
 @pytest.mark.usefixtures("one_process")
-def test_a_wrapper_that_averages_by_hooks_of_its_own_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrapper_that_averages_by_hooks_of_its_own_is_not_passed_by() -> None:
     """torch.compile's other way to train within DistributedDataParallel, which does not say when it is active."""
-    monkeypatch.setattr(importlib.import_module("torch._dynamo").config, "optimize_ddp", "python_reducer")
     problem = classification()
-    ddp = wrapped(problem)
+    # Its own patch: what monkeypatch puts back, this configuration hides from then on.
+    with importlib.import_module("torch._dynamo").config.patch(optimize_ddp="python_reducer"):
+        ddp = wrapped(problem)
     TRAM(ddp, "TRPO").backward(calling(ddp, problem), problem.batches[0])
     assert ddp._use_python_reducer
 

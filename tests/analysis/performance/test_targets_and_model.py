@@ -28,7 +28,7 @@ WORK = WeightWork(
 )
 DISTANCE = DistanceCost(
     model="GPT-2", rows=10, vocabulary=50_257, seconds=2.0, forward_seconds=50.0, extra_peak_bytes=1000,
-    logits_bytes=4000, pieces={},
+    gradient_seconds=5.0, gradient_peak_bytes=8000, logits_bytes=4000, pieces={},
 )  # fmt: skip
 OF_D = 500 * 2.0 / (10 * 50_257)
 """Seconds of d for the 500 logits of `model`."""
