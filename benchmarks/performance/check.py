@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from benchmarks.errors import RunError
 from benchmarks.performance.counting import counts
-from benchmarks.performance.machine import machine_name
+from benchmarks.performance.machine import measured_machine
 from benchmarks.performance.measure import model_cost
 from benchmarks.performance.parts import TENSORS
 from benchmarks.performance.plan import PLANS
@@ -38,10 +38,8 @@ def slower(sizes: str, folder: Path, bound: Bound = Bound()) -> list[str]:
     Raises RunError where this machine has no record.
     """
     plan = PLANS[sizes]
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        raise RunError(f"--sizes {sizes} takes a GPU, and torch finds none here")
-    device = torch.device(plan.device)
-    path = folder / f"{machine_name(device)}{'-tiny' if sizes == 'tiny' else ''}.json"
+    device, name = measured_machine(sizes)
+    path = folder / f"{name}.json"
     if not path.exists():
         raise RunError(f"{path}: nothing to compare with. `make bench` measures this machine.")
     torch.set_num_threads(1)

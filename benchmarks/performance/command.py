@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.environment import environment
 from benchmarks.errors import RunError
-from benchmarks.performance.machine import machine_name
+from benchmarks.performance.machine import measured_machine
 from benchmarks.performance.parts import ToMeasure, parts_of
 from benchmarks.performance.plan import PLANS
 from benchmarks.performance.record import Performance, read_performance, write_performance
@@ -23,16 +23,13 @@ STAGE = "performance"
 def measure(sizes: str, output: Path, only: Sequence[str], again: bool) -> Path:
     """The path of the record, complete. `only` names parts, by any piece of their names; `again` measures anew what is
     there. Raises RunError where a plan needs a GPU and there is none, or where no part has such a name."""
-    plan = PLANS[sizes]
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        raise RunError(f"--sizes {sizes} takes a GPU, and torch finds none here. --sizes cpu measures this machine.")
+    device, name = measured_machine(sizes)
     torch.set_num_threads(1)
-    device = torch.device(plan.device)
-    planned = parts_of(plan)
+    planned = parts_of(PLANS[sizes])
     chosen = [part for part in planned if not only or any(piece.lower() in part.name.lower() for piece in only)]
     if not chosen:
         raise RunError(f"no part has {' or '.join(only)} in its name; there are: {'; '.join(p.name for p in planned)}")
-    record = _found_or_new(output, device, machine_name(device) + ("-tiny" if sizes == "tiny" else ""))
+    record = _found_or_new(output, device, name)
     todo = [part for part in chosen if again or not part.is_done(record.parts)]
     return _measured(record, todo, [part.name for part in planned], output, device)
 

@@ -7,11 +7,24 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.environment import cpu_model
+from benchmarks.errors import RunError
+from benchmarks.performance.plan import PLANS
 from benchmarks.performance.record import Roof
 from benchmarks.performance.timing import seconds_of
 
 SIDE = {"cpu": 1024, "cuda": 8192}
 COPIED_BYTES = {"cpu": 2**27, "cuda": 2**31}
+
+
+def measured_machine(sizes: str) -> tuple[torch.device, str]:
+    """The device of a plan, and the name of its record: a trial has one of its own.
+
+    Raises RunError where the plan needs a GPU and there is none.
+    """
+    device = torch.device(PLANS[sizes].device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise RunError(f"--sizes {sizes} takes a GPU, and torch finds none here. --sizes cpu measures this machine.")
+    return device, machine_name(device) + ("-tiny" if sizes == "tiny" else "")
 
 
 def machine_name(device: torch.device) -> str:
